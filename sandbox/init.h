@@ -1,0 +1,30 @@
+/* The first process of a step, pid 1 of its namespaces, and the program that it starts (internal to step.c). */
+#ifndef WHITTLE_SANDBOX_INIT_H
+#define WHITTLE_SANDBOX_INIT_H
+
+#include "sandbox/policy.h"
+#include "sandbox/step.h"
+
+/* What init sends up its pipe: either the failure that kept the program from running, or how it ended. */
+struct init_report {
+	struct err err; /* kind ERR_NONE when the program ran */
+	struct step_result result;
+};
+
+struct init_args {
+	const struct step_spec *spec;
+	const struct policy_program *policy;
+	enum isolation isolation;
+	int rootfd;     /* the root file system, attached in this mount namespace */
+	int stdio[3];
+	int report;     /* write end for one init_report */
+	int supervisor; /* read end of a pipe that the supervisor holds open: end of file means it died */
+};
+
+/*
+ * Body of the process after clone(2): finish the mounts, pivot, start the program, reap until it ends, kill
+ * what is left, report, exit.
+ */
+_Noreturn void init_main(const struct init_args *args);
+
+#endif

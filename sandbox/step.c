@@ -1,0 +1,239 @@
+#include "sandbox/step.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/fsutil.h"
+#include "base/mem.h"
+#include "base/wire.h"
+#include "sandbox/devices.h"
+#include "sandbox/init.h"
+#include "sandbox/mounts.h"
+#include "sandbox/policy.h"
+#include "sandbox/rootfs.h"
+
+void step_spec_put(const struct step_spec *spec, struct strbuf *p)
+{
+	wire_put_strv(p, &spec->lowers);
+	wire_put_str(p, spec->upper);
+	wire_put_str(p, spec->work);
+	wire_put_strv(p, &spec->argv);
+	wire_put_strv(p, &spec->env);
+	wire_put_str(p, spec->cwd);
+	wire_put_str(p, spec->user);
+	wire_put_str(p, spec->hostname);
+	wire_put_str(p, spec->hosts);
+	wire_put_str(p, spec->resolv_conf);
+	wire_put_u64(p, spec->network);
+	wire_put_u64(p, spec->no_new_privs);
+}
+
+static int spec_get(const void *data, size_t n, struct step_spec *spec, struct err *err)
+{
+	struct wire w;
+
+	wire_init(&w, data, n);
+	wire_get_strv(&w, &spec->lowers);
+	spec->upper = wire_get_str(&w);
+	spec->work = wire_get_str(&w);
+	wire_get_strv(&w, &spec->argv);
+	wire_get_strv(&w, &spec->env);
+	spec->cwd = wire_get_str(&w);
+	spec->user = wire_get_str(&w);
+	spec->hostname = wire_get_str(&w);
+	spec->hosts = wire_get_str(&w);
+	spec->resolv_conf = wire_get_str(&w);
+	spec->network = (enum step_network)wire_get_u64(&w);
+	spec->no_new_privs = wire_get_u64(&w) != 0;
+	if (!wire_done(&w) || spec->argv.len == 0)
+		return err_set(err, ERR_SYSTEM, "a step request is malformed");
+	return 0;
+}
+
+void step_spec_release(struct step_spec *spec)
+{
+	strv_release(&spec->lowers);
+	strv_release(&spec->argv);
+	strv_release(&spec->env);
+	free(spec->upper);
+	free(spec->work);
+	free(spec->cwd);
+	free(spec->user);
+	free(spec->hostname);
+	free(spec->hosts);
+	free(spec->resolv_conf);
+	memset(spec, 0, sizeof(*spec));
+}
+
+int step_result_get(const struct strbuf *reply, struct step_result *ret, struct err *err)
+{
+	if (reply->len != sizeof(*ret))
+		return err_set(err, ERR_SYSTEM, "a step answered %zu bytes, expected %zu", reply->len,
+			sizeof(*ret));
+	memcpy(ret, reply->buf, sizeof(*ret));
+	return 0;
+}
+
+int step_prepare(struct job *job, struct err *err)
+{
+	if (!*job->state)
+		*job->state = policy_compile(err);
+	return *job->state ? 0 : -1;
+}
+
+/* The image's own files win over the stub, which only shows where it has nothing. */
+static int mount_root(struct step_spec *spec, struct err *err)
+{
+	auto_fd int place = open(STEP_PLACE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd int root = -1;
+
+	if (place < 0)
+		return err_sys(err, "cannot open '%s' in the store", STEP_PLACE);
+	strv_add(&spec->lowers, STEP_STUB);
+	root = rootfs_mount(&spec->lowers, *spec->upper ? spec->upper : NULL, spec->work, err);
+	if (root < 0 || mount_attach(root, place, "the root file system of the step", err) < 0)
+		return -1;
+	return take_fd(root);
+}
+
+/* /etc/hosts and /etc/resolv.conf come from a tmpfs of the step and leave no trace in its layer. */
+static int mount_file(int tmpfs, const char *name, const char *content, int rootfd, struct err *err)
+{
+	auto_free char *target = xasprintf("etc/%s", name);
+	auto_fd int fd = openat(tmpfs, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+	auto_fd int clone = -1;
+
+	if (fd < 0 || write_all(fd, content, strlen(content)) < 0)
+		return err_sys(err, "cannot write %s of the step", target);
+	clone = mount_clone(tmpfs, name, false,
+		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
+	if (clone < 0)
+		return -1;
+	if (mount_attach_in_root(clone, rootfd, target, err) < 0)
+		/* An image that deleted the file or its folder has no use for it. */
+		return err->kind == ERR_NOT_FOUND ? 0 : -1;
+	return 0;
+}
+
+static int mount_etc(const struct step_spec *spec, int rootfd, struct err *err)
+{
+	static const struct mount_option options[] = { { "mode", "0755" }, { "size", "1m" }, { NULL, NULL } };
+	auto_fd int tmpfs = mount_new("tmpfs", options, 0, err);
+	auto_fd int place = open_in_root(rootfd, "dev/shm", O_PATH | O_DIRECTORY, 0);
+
+	if (tmpfs < 0)
+		return -1;
+	/* Binds can only be cloned from an attached mount: it covers /dev/shm, which is ours, for a moment. */
+	if (place < 0)
+		return err_sys(err, "cannot open /dev/shm of the step");
+	if (mount_attach(tmpfs, place, "files of the step", err) < 0 ||
+		mount_file(tmpfs, "hosts", spec->hosts, rootfd, err) < 0 ||
+		mount_file(tmpfs, "resolv.conf", spec->resolv_conf, rootfd, err) < 0)
+		return -1;
+	/* Lazily: the binds keep the file system alive. */
+	if (fchdir(tmpfs) < 0 || umount2(".", MNT_DETACH) < 0)
+		return err_sys(err, "cannot detach the files of the step");
+	return 0;
+}
+
+static int mount_sys(int rootfd, struct err *err)
+{
+	auto_fd int sys = mount_clone(AT_FDCWD, "/sys", true,
+		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
+
+	return sys < 0 ? -1 : mount_attach_in_root(sys, rootfd, "sys", err);
+}
+
+/* Everything that needs no namespace of the step's own. Returns the root's descriptor. */
+static int make_tree(struct step_spec *spec, struct err *err)
+{
+	auto_fd int root = -1;
+
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_sys(err, "cannot make a mount namespace");
+	root = mount_root(spec, err);
+	if (root < 0 || devices_mount(root, err) < 0 || mount_etc(spec, root, err) < 0 ||
+		mount_sys(root, err) < 0)
+		return -1;
+	return take_fd(root);
+}
+
+static pid_t clone_init(enum step_network network)
+{
+	unsigned long flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | SIGCHLD;
+
+	if (network == STEP_NETWORK_NONE)
+		flags |= CLONE_NEWNET;
+	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, 0);
+}
+
+static int await_report(int fd, pid_t pid, struct init_report *report, struct err *err)
+{
+	int status = 0;
+
+	if (read_full(fd, report, sizeof(*report)) == (ssize_t)sizeof(*report)) {
+		if (report->err.kind == ERR_NONE)
+			return 0;
+		*err = report->err;
+		return -1;
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status))
+		return err_set(err, WTERMSIG(status) == SIGKILL ? ERR_OOM : ERR_SYSTEM,
+			"the init of the step was killed by signal %d%s", WTERMSIG(status),
+			WTERMSIG(status) == SIGKILL ? " (out of memory?)" : "");
+	return err_set(err, ERR_SYSTEM, "the init of the step ended without a report");
+}
+
+int step_run(struct job *job, struct err *err)
+{
+	struct step_spec spec = STEP_SPEC_INIT;
+	struct init_report report = { .err = ERR_INIT };
+	struct init_args args = { .spec = &spec, .policy = *job->state, .isolation = job->idmap->mode };
+	struct strbuf reply;
+	int reports[2], alive[2];
+	pid_t pid;
+
+	if (job->nfds != 3)
+		return err_set(err, ERR_SYSTEM, "a step needs 3 descriptors, got %zu", job->nfds);
+	if (spec_get(job->payload, job->len, &spec, err) < 0)
+		return -1;
+	args.rootfd = make_tree(&spec, err);
+	if (args.rootfd < 0)
+		return -1;
+	memcpy(args.stdio, job->fds, sizeof(args.stdio));
+	if (pipe2(reports, O_CLOEXEC) < 0 || pipe2(alive, O_CLOEXEC) < 0)
+		return err_sys(err, "cannot make a pipe");
+	args.report = reports[1];
+	args.supervisor = alive[0];
+	pid = clone_init(spec.network);
+	if (pid < 0)
+		return err_sys(err, "cannot create the namespaces of the step");
+	if (pid == 0) {
+		close_fd(alive[1]);
+		close_fd(job->sock);
+		init_main(&args);
+	}
+	close_fd(reports[1]);
+	for (int i = 0; i < 3; i++)
+		close_fd(job->fds[i]); /* the reader of a log pipe waits for the last writer */
+	if (await_report(reports[0], pid, &report, err) < 0)
+		return -1;
+	reply = (struct strbuf){ .buf = (char *)&report.result, .len = sizeof(report.result) };
+	if (job_reply(job, &reply, err) < 0)
+		return -1;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	step_spec_release(&spec);
+	return 0;
+}

@@ -1,0 +1,61 @@
+/* One step: run a program in a root file system, isolated (spec/sandbox.md sections 1, 2, 5 and 6). */
+#ifndef WHITTLE_SANDBOX_STEP_H
+#define WHITTLE_SANDBOX_STEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "base/strv.h"
+#include "sandbox/holder.h"
+
+#define STEP_STUB "stub"  /* the folder of rootfs_make_stub(), in the store */
+#define STEP_PLACE "mnt"  /* an empty folder of the store on which the root file system is mounted */
+
+enum step_network {
+	STEP_NETWORK_HOST, /* shared with the host */
+	STEP_NETWORK_NONE, /* loopback alone */
+};
+
+/* What to run. Strings are owned by the spec; step_spec_release() frees them. */
+struct step_spec {
+	struct strv lowers; /* folders relative to the store, top layer first; the stub is added below */
+	char *upper, *work; /* relative to the store; both empty folders */
+	struct strv argv;   /* argv[0] without a slash is searched in PATH of env */
+	struct strv env;    /* complete; HOME is added from the image's passwd where it is missing */
+	char *cwd;          /* absolute; made when missing, owned by the user */
+	char *user;         /* "user[:group]" or NULL for root */
+	char *hostname;
+	char *hosts, *resolv_conf; /* contents of the two files */
+	enum step_network network;
+	bool no_new_privs; /* setuid programs and file capabilities have no effect */
+};
+#define STEP_SPEC_INIT { .network = STEP_NETWORK_HOST }
+
+/* How the program ended. */
+struct step_result {
+	int status;          /* exit status, or 128 + signal */
+	bool killed;         /* by a signal */
+	uint64_t user_us, system_us; /* CPU time of the whole process tree, microseconds */
+	uint64_t maxrss_kib;         /* of its largest process */
+};
+
+/* Append the spec to a payload for holder_call(). */
+void step_spec_put(const struct step_spec *spec, struct strbuf *payload);
+/* Free what the spec owns; usable again. */
+void step_spec_release(struct step_spec *spec);
+/* Read a reply of the step job. Returns 0, or -1 and ERR_SYSTEM. */
+int step_result_get(const struct strbuf *reply, struct step_result *ret, struct err *err);
+
+/*
+ * The step job of the table: descriptors are stdin, stdout and stderr of the program.
+ * Ends with a step_result as its reply as soon as every process of the step is dead (the teardown of the mounts goes on
+ * behind it), or with: ERR_STEP (the program cannot be executed), ERR_INPUT (user, working folder),
+ * ERR_SANDBOX, ERR_SYSTEM.
+ */
+int step_run(struct job *job, struct err *err);
+/* Its prepare function: compiles the system call filter once per build. */
+int step_prepare(struct job *job, struct err *err);
+
+#endif

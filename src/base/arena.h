@@ -1,0 +1,22 @@
+/* Memory that dies together: a Dockerfile tree, a parsed document. Not thread-safe. */
+#ifndef WHITTLE_BASE_ARENA_H
+#define WHITTLE_BASE_ARENA_H
+
+#include <stddef.h>
+
+struct arena_block;
+struct arena {
+	struct arena_block *blocks;
+};
+#define ARENA_INIT { .blocks = NULL }
+
+/* size zeroed bytes, aligned for any type; never NULL; valid until arena_release(). */
+void *arena_alloc(struct arena *a, size_t size);
+/* A NUL-terminated copy of n bytes of s. */
+char *arena_strndup(struct arena *a, const char *s, size_t n);
+/* A copy of the string s. */
+char *arena_strdup(struct arena *a, const char *s);
+/* Free everything; the arena is empty and usable again. */
+void arena_release(struct arena *a);
+
+#endif
