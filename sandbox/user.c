@@ -152,32 +152,26 @@ static int add_memberships(struct user *u, char *groups, const char *name, struc
 	return 0;
 }
 
-static int resolve_group(int rootfd, const char *group, uint32_t *ret, struct err *err)
+/* text is consumed, as by all functions here that take one. */
+static int resolve_group(char *text, const char *group, uint32_t *ret, struct err *err)
 {
-	auto_strbuf text = STRBUF_INIT;
-
 	if (is_number(group))
 		return parse_id(group, "group", ret, err);
-	if (load(rootfd, "etc/group", &text, err) < 0)
-		return -1;
-	if (!find_group(text.buf, group, ret))
+	if (!find_group(text, group, ret))
 		return err_set(err, ERR_INPUT, "unable to find group %s: no matching entries in group file",
 			group);
 	return 0;
 }
 
-static int find_user(int rootfd, const char *name, struct account *ret, struct err *err)
+static int find_user(char *text, const char *name, struct account *ret, struct err *err)
 {
-	auto_strbuf text = STRBUF_INIT;
 	uint32_t id = 0;
 	bool numeric = is_number(name);
 
 	if (numeric && parse_id(name, "user", &id, err) < 0)
 		return -1;
-	if (load(rootfd, "etc/passwd", &text, err) < 0)
-		return -1;
 	memset(ret, 0, sizeof(*ret));
-	find_account(text.buf, name, numeric ? &id : NULL, ret);
+	find_account(text, name, numeric ? &id : NULL, ret);
 	if (!ret->found && !numeric && strcmp(name, "root") != 0)
 		return err_set(err, ERR_INPUT, "unable to find user %s: no matching entries in passwd file",
 			name);
@@ -189,6 +183,7 @@ static int find_user(int rootfd, const char *name, struct account *ret, struct e
 int user_resolve(int rootfd, const char *spec, struct user *ret, struct err *err)
 {
 	auto_free char *name = xstrdup(spec && *spec ? spec : "0");
+	auto_strbuf accounts = STRBUF_INIT;
 	auto_strbuf groups = STRBUF_INIT;
 	struct account account;
 	char *group = strchr(name, ':');
@@ -198,14 +193,15 @@ int user_resolve(int rootfd, const char *spec, struct user *ret, struct err *err
 		*group++ = '\0';
 	if (!*name || (group && !*group))
 		return err_set(err, ERR_INPUT, "user '%s' has an empty part", spec);
-	if (find_user(rootfd, name, &account, err) < 0)
+	if (load(rootfd, "etc/passwd", &accounts, err) < 0 || load(rootfd, "etc/group", &groups, err) < 0 ||
+		find_user(accounts.buf, name, &account, err) < 0)
 		return -1;
 	memset(ret, 0, sizeof(*ret));
 	ret->uid = account.uid;
 	ret->gid = account.gid;
 	snprintf(ret->home, sizeof(ret->home), "%s", account.home[0] ? account.home : "/");
 	if (group) {
-		if (resolve_group(rootfd, group, &gid, err) < 0)
+		if (resolve_group(groups.buf, group, &gid, err) < 0)
 			return -1;
 		ret->gid = gid;
 		return add_group(ret, ret->gid, err);
@@ -214,31 +210,25 @@ int user_resolve(int rootfd, const char *spec, struct user *ret, struct err *err
 		return -1;
 	if (!account.found)
 		return 0;
-	if (load(rootfd, "etc/group", &groups, err) < 0)
-		return -1;
 	return add_memberships(ret, groups.buf, account.name, err);
 }
 
-int user_resolve_owner(int rootfd, const char *spec, uid_t *ret_uid, gid_t *ret_gid, struct err *err)
+int user_resolve_owner(const char *passwd, const char *group, const char *spec, uid_t *ret_uid, gid_t *ret_gid,
+	struct err *err)
 {
+	auto_free char *accounts = xstrdup(passwd);
+	auto_free char *groups = xstrdup(group);
 	auto_free char *name = xstrdup(spec);
-	char *group = strchr(name, ':');
+	char *group_name = strchr(name, ':');
 	struct account account;
 	uint32_t gid;
 
-	if (group)
-		*group++ = '\0';
-	if (is_number(name)) {
-		uint32_t id;
-
-		if (parse_id(name, "user", &id, err) < 0)
-			return -1;
-		account.uid = account.gid = id;
-	} else if (find_user(rootfd, *name ? name : "0", &account, err) < 0) {
+	if (group_name)
+		*group_name++ = '\0';
+	if (find_user(accounts, *name ? name : "0", &account, err) < 0)
 		return -1;
-	}
-	gid = account.gid;
-	if (group && *group && resolve_group(rootfd, group, &gid, err) < 0)
+	gid = is_number(name) ? account.uid : account.gid;
+	if (group_name && *group_name && resolve_group(groups, group_name, &gid, err) < 0)
 		return -1;
 	*ret_uid = account.uid;
 	*ret_gid = gid;

@@ -30,8 +30,11 @@ int user_resolve(int rootfd, const char *spec, struct user *ret, struct err *err
 
 /*
  * The owner that COPY --chown=spec gives (dockerfile.md 3.3.5): a numeric user without a group takes its own
- * number as group; unknown names are ERR_INPUT. Returns 0 or -1.
+ * number as group; a name without one its primary group.
+ *   passwd, group  texts of the two files of the image; "" where it has none
+ * Returns 0, or -1 and ERR_INPUT naming the unknown user or group.
  */
-int user_resolve_owner(int rootfd, const char *spec, uid_t *ret_uid, gid_t *ret_gid, struct err *err);
+int user_resolve_owner(const char *passwd, const char *group, const char *spec, uid_t *ret_uid, gid_t *ret_gid,
+	struct err *err);
 
 #endif

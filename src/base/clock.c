@@ -6,8 +6,10 @@
 
 #define SECONDS_PER_DAY 86400
 #define DAYS_PER_400_YEARS 146097
-/* What RFC 3339 can write: 0000-01-01T00:00:00Z to 9999-12-31T23:59:59Z; beyond it the nearest is
- * written. */
+/*
+ * What RFC 3339 can write: 0000-01-01T00:00:00Z to 9999-12-31T23:59:59Z; beyond it the nearest is
+ * written.
+ */
 #define SECONDS_MIN (-62167219200)
 #define SECONDS_MAX 253402300799
 

@@ -305,8 +305,10 @@ static int add_to_strbuf(const char *data, size_t n, void *sb)
 	return 0;
 }
 
-/* json_dump_callback() fails only for a value that cannot be written: none of ours, or memory is
- * out. */
+/*
+ * json_dump_callback() fails only for a value that cannot be written: none of ours, or memory is
+ * out.
+ */
 void doc_format(const struct doc *d, struct strbuf *sb)
 {
 	check(json_dump_callback(unwrap(d), add_to_strbuf, sb, JSON_COMPACT | JSON_ENCODE_ANY));

@@ -7,8 +7,10 @@
 
 #include "base/text_internal.h"
 
-/* Room that always stays for ": " and the text of an errno, however long the subject of a message
- * is. */
+/*
+ * Room that always stays for ": " and the text of an errno, however long the subject of a message
+ * is.
+ */
 #define REASON_SIZE 128
 /* What one err_wrap() may take of msg, so that a long context cannot push the cause out. */
 #define CONTEXT_SIZE (sizeof(((struct err *)NULL)->msg) / 2)

@@ -19,8 +19,10 @@
 #include "base/fsutil_internal.h"
 #include "base/mem.h"
 
-/* Scans of one folder: more than one only when entries appear, or a file system hides some,
- * meanwhile. */
+/*
+ * Scans of one folder: more than one only when entries appear, or a file system hides some,
+ * meanwhile.
+ */
 #define SCANS_MAX 4
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
@@ -72,8 +74,10 @@ static void note(struct removal *r, int error)
 		top(r)->failed = true;
 }
 
-/* Open the folder name in dirfd; never a link, and never what is mounted on it where the kernel can
- * tell. */
+/*
+ * Open the folder name in dirfd; never a link, and never what is mounted on it where the kernel can
+ * tell.
+ */
 static int open_dir_once(int dirfd, const char *name)
 {
 	int fd = -1;
@@ -134,13 +138,25 @@ static void scan(struct removal *r)
 		note(r, errno);
 }
 
-/* Make the folder name in dirfd the deepest level and scan it. Notes a failure and stays otherwise.
+/*
+ * Make the folder name in dirfd the deepest level and scan it. Notes a failure and stays otherwise.
  */
 static void descend(struct removal *r, int dirfd, const char *name)
 {
-	auto_fd int fd = open_dir(dirfd, name);
+	auto_fd int fd = -1;
 	struct stat st;
 
+	/*
+	 * For an empty folder this is all. A mount point says EBUSY, be it full or not, and a bind
+	 * mount of the same file system, which st_dev does not show, is found out on every kernel.
+	 */
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return;
+	if (errno == EBUSY) {
+		note(r, EXDEV);
+		return;
+	}
+	fd = open_dir(dirfd, name);
 	if (fd < 0 && errno == ENOENT)
 		return;
 	if (fd < 0 || fstat(fd, &st) < 0) {
@@ -167,8 +183,10 @@ static void descend(struct removal *r, int dirfd, const char *name)
 	scan(r);
 }
 
-/* Back to the parent of the deepest level. Returns 0, or -1 with the failure noted: the way is
- * lost. */
+/*
+ * Back to the parent of the deepest level. Returns 0, or -1 with the failure noted: the way is
+ * lost.
+ */
 static int ascend(struct removal *r)
 {
 	const struct level *parent = &r->levels[r->depth - 2];
@@ -188,8 +206,10 @@ static int ascend(struct removal *r)
 	return 0;
 }
 
-/* Enter the deepest level again from its parent dirfd, and scan it again. Returns 0, or -1: it is
- * not there now. */
+/*
+ * Enter the deepest level again from its parent dirfd, and scan it again. Returns 0, or -1: it is
+ * not there now.
+ */
 static int rescan(struct removal *r, int dirfd)
 {
 	const struct level *l = top(r);

@@ -17,8 +17,10 @@
 #include "base/fsutil_internal.h"
 #include "base/mem.h"
 
-/* openat2() gives EAGAIN for a rename anywhere on the machine; so many in a row are an attack or a
- * bug. */
+/*
+ * openat2() gives EAGAIN for a rename anywhere on the machine; so many in a row are an attack or a
+ * bug.
+ */
 #define RETRIES_MAX 64
 /* Bytes read at once: enough that the calls do not count, small enough for the stack. */
 #define READ_SIZE ((size_t)32 * 1024)
@@ -49,8 +51,10 @@ static int open_resolved(int rootfd, const char *path, int flags, mode_t mode, u
 {
 	int fd = open_by_kernel(rootfd, path, flags, mode, resolve);
 
-	/* EPERM: what a seccomp filter older than the call says. If it is meant, the walk meets it
-	 * again. */
+	/*
+	 * EPERM: what a seccomp filter older than the call says. If it is meant, the walk meets it
+	 * again.
+	 */
 	if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
 		return fd;
 	for (unsigned int i = 0; i <= RETRIES_MAX; i++) {
@@ -282,8 +286,10 @@ int64_t copy_bytes(int in, int out, uint64_t n)
 			continue;
 		if (got < 0 && !range_is_refused(errno))
 			return -1;
-		/* 0 is the end, or a file system (proc, some fuse) that does not know better:
-		 * read() tells */
+		/*
+		 * 0 is the end, or a file system (proc, some fuse) that does not know better:
+		 * read() tells
+		 */
 		if (got <= 0)
 			break;
 		done += (uint64_t)got;
@@ -300,7 +306,8 @@ void random_name(char buf[17])
 	uint64_t seed;
 
 	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) {
-		/* refused by a filter: names need only be unlikely, the file is opened with O_EXCL
+		/*
+		 * refused by a filter: names need only be unlikely, the file is opened with O_EXCL
 		 */
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		seed = ((uint64_t)now.tv_nsec << 32) ^ (uint64_t)now.tv_sec ^

@@ -1,5 +1,7 @@
-/* The ways to open a path below a root, so that tests can force the one that a new kernel never
- * takes. */
+/*
+ * The ways to open a path below a root, so that tests can force the one that a new kernel never
+ * takes.
+ */
 #ifndef WHITTLE_BASE_FSUTIL_INTERNAL_H
 #define WHITTLE_BASE_FSUTIL_INTERNAL_H
 

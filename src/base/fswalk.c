@@ -60,8 +60,10 @@ static int walk_top(const struct walk *w)
 	return w->fds[w->depth - 1];
 }
 
-/* An absolute path or link: back to the root. Fails with EXDEV where only what is beneath is
- * allowed. */
+/*
+ * An absolute path or link: back to the root. Fails with EXDEV where only what is beneath is
+ * allowed.
+ */
 static int walk_restart(struct walk *w)
 {
 	if (w->resolve & RESOLVE_BENEATH) {
@@ -114,8 +116,10 @@ static int walk_expand(struct walk *w, int link, const char *rest)
 	return 0;
 }
 
-/* Open name without following it; *is_link and *is_dir tell what it is. Returns an O_PATH
- * descriptor. */
+/*
+ * Open name without following it; *is_link and *is_dir tell what it is. Returns an O_PATH
+ * descriptor.
+ */
 static int walk_peek(const struct walk *w, const char *name, bool *is_link, bool *is_dir)
 {
 	auto_fd int fd = openat(walk_top(w), name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -143,14 +147,22 @@ static bool still_inside(const struct walk *w, int fd)
 	m = readlink(link, path, sizeof(path));
 	if (n <= 0 || m <= 0 || root[0] != '/' || (n == 1 && path[0] == '/'))
 		return true;
-	return m >= n && memcmp(root, path, (size_t)n) == 0 &&
-	       (m == n || path[n] == '/' || path[n] == ' ');
+	return m >= n && memcmp(root, path, (size_t)n) == 0 && (m == n || path[n] == '/');
+}
+
+/* fd itself when it lies below the root; else it is closed and -1 returned, errno EAGAIN. */
+static int walk_keep(const struct walk *w, int fd)
+{
+	if (still_inside(w, fd))
+		return fd;
+	errno = EAGAIN;
+	return close_fd(fd);
 }
 
 /* The last step: open name (a component that is no link, or ".") in the directory reached. */
 static int walk_open(const struct walk *w, const char *name, int flags, mode_t mode)
 {
-	auto_fd int fd = -1;
+	int fd;
 
 	if (!still_inside(w, walk_top(w))) {
 		errno = EAGAIN;
@@ -162,11 +174,7 @@ static int walk_open(const struct walk *w, const char *name, int flags, mode_t m
 			errno = EAGAIN; /* it became a link since it was looked at */
 		return -1;
 	}
-	if (!still_inside(w, fd)) {
-		errno = EAGAIN;
-		return -1;
-	}
-	return take_fd(fd);
+	return walk_keep(w, fd);
 }
 
 /* The link was put in front of what is left: walk on. */
@@ -202,10 +210,13 @@ static int walk_last(struct walk *w, const char *name, bool slash, int flags, mo
 	}
 	if (is_link)
 		return walk_expand(w, fd, slash ? "/" : "") < 0 ? -1 : WALK_ON;
-	if (slash && !is_dir) {
+	if ((slash || (flags & O_DIRECTORY)) && !is_dir) {
 		errno = ENOTDIR;
 		return -1;
 	}
+	/* opened already; by its name it might be a link now, which O_PATH would give out */
+	if (flags & O_PATH)
+		return walk_keep(w, take_fd(fd));
 	return walk_open(w, name, flags, mode);
 }
 
@@ -228,7 +239,8 @@ static int walk_enter(struct walk *w, const char *name, const char *rest)
 	return 0;
 }
 
-/* Walk one component. Returns a descriptor at the end of the path, -1 with errno set, or WALK_ON.
+/*
+ * Walk one component. Returns a descriptor at the end of the path, -1 with errno set, or WALK_ON.
  */
 static int walk_step(struct walk *w, int flags, mode_t mode)
 {

@@ -32,8 +32,10 @@ void log_debug(const char *fmt, ...)
 	memcpy(line, prefix, len);
 	len += text_escape(line + len, sizeof(line) - len - 1, raw);
 	line[len++] = '\n';
-	/* one write(), so that lines of several processes do not mix; nothing can be done about a
-	 * failure */
+	/*
+	 * one write(), so that lines of several processes do not mix; nothing can be done about a
+	 * failure
+	 */
 	ignored = write(STDERR_FILENO, line, len);
 	(void)ignored;
 	errno = saved;

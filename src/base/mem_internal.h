@@ -1,4 +1,5 @@
-/* The end of the road when memory is out; shared by the files of this folder that cover a library.
+/*
+ * The end of the road when memory is out; shared by the files of this folder that cover a library.
  */
 #ifndef WHITTLE_BASE_MEM_INTERNAL_H
 #define WHITTLE_BASE_MEM_INTERNAL_H

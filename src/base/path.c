@@ -6,8 +6,10 @@
 
 #include "base/mem.h"
 
-/* The component at *path (slashes in front skipped), its length in *len; 0 at the end. Moves *path
- * behind it. */
+/*
+ * The component at *path (slashes in front skipped), its length in *len; 0 at the end. Moves *path
+ * behind it.
+ */
 static const char *next_component(const char **path, size_t *len)
 {
 	const char *p = *path + strspn(*path, "/");

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -13,11 +14,14 @@
 
 #include "base/auto.h"
 #include "base/fsutil.h"
+#include "base/mem.h"
 
 /* Where the child keeps the pipe for the errno of exec, so that everything above can be closed. */
 #define EXEC_FD 3
-/* Descriptors closed one by one where close_range(2) (5.9) is not; a table may be declared far
- * larger. */
+/*
+ * Descriptors closed one by one where close_range(2) (5.9) is not; a table may be declared far
+ * larger.
+ */
 #define CLOSE_MAX 65536
 
 /* Both ends close on exec; released by scope. */
@@ -73,8 +77,10 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Put /dev/null, the output and the pipe of exec where they belong. Returns 0, or -1 with errno
- * set. */
+/*
+ * Put /dev/null, the output and the pipe of exec where they belong. Returns 0, or -1 with errno
+ * set.
+ */
 static int place_fds(int output_w, int *exec_w)
 {
 	int high_exec, high_output, null;
@@ -119,8 +125,10 @@ static _Noreturn void child(const char *const argv[], int output_w, int exec_w)
 	_exit(127);
 }
 
-/* Read once into output, of which *room bytes are left. Returns false at the end or on failure
- * (errno, else 0). */
+/*
+ * Read once into output, of which *room bytes are left. Returns false at the end or on failure
+ * (errno, else 0).
+ */
 static bool take_output(int fd, struct strbuf *output, size_t *room)
 {
 	char chunk[4096];
@@ -174,6 +182,29 @@ static int wait_for(pid_t pid, int *ret_status)
 	return got < 0 ? -1 : 0;
 }
 
+/*
+ * Whether there is a program name anywhere in PATH that we can see. execvp(3) says EACCES, not
+ * ENOENT, as soon as one folder of PATH is closed to us: usual where su(1) kept the PATH of
+ * somebody else.
+ */
+static bool is_in_path(const char *name)
+{
+	const char *p = getenv("PATH");
+
+	if (strchr(name, '/') || !p)
+		return true;
+	for (;;) {
+		int len = (int)strcspn(p, ":");
+		auto_free char *file = xasprintf("%.*s%s%s", len, p, len ? "/" : "", name);
+
+		if (access(file, F_OK) == 0)
+			return true;
+		if (p[len] == '\0')
+			return false;
+		p += len + 1;
+	}
+}
+
 int proc_run(const char *const argv[], struct strbuf *output, size_t max, struct err *err)
 {
 	auto_pipe out = {-1, -1}, exec = {-1, -1};
@@ -196,7 +227,7 @@ int proc_run(const char *const argv[], struct strbuf *output, size_t max, struct
 		collect(out.r, pid, output, max);
 	if (wait_for(pid, &status) < 0)
 		return err_sys(err, "cannot wait for '%s'", argv[0]);
-	if (got == sizeof(error) && error == ENOENT)
+	if (got == sizeof(error) && (error == ENOENT || (error == EACCES && !is_in_path(argv[0]))))
 		return err_set(err, ERR_NOT_FOUND, "no program '%s': is it installed and in PATH?",
 			argv[0]);
 	if (got != 0) {

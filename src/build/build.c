@@ -1,0 +1,143 @@
+#include "build/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/fsutil.h"
+#include "base/mem.h"
+#include "build/context.h"
+#include "build/parallel.h"
+#include "build/plan.h"
+#include "build/solve.h"
+#include "build/step_files.h"
+
+void build_options_init(struct build_options *o)
+{
+	memset(o, 0, sizeof(*o));
+	o->epoch = LAYER_EPOCH_NONE;
+}
+
+void build_options_release(struct build_options *o)
+{
+	strv_release(&o->build_args);
+	strv_release(&o->labels);
+	strv_release(&o->tags);
+	strv_release(&o->no_cache_filter);
+	free(o->platforms);
+	for (size_t i = 0; i < o->noutputs; i++)
+		output_release(&o->outputs[i]);
+	free(o->outputs);
+	build_options_init(o);
+}
+
+void build_result_release(struct build_result *r)
+{
+	free(r->dockerfile_name);
+	strbuf_release(&r->dockerfile_text);
+	free(r->step_name);
+	strbuf_release(&r->step_log);
+	memset(r, 0, sizeof(*r));
+}
+
+/* Copies that nobody enters become layers at once: in the form that the first output wants. */
+static struct layer_want layer_wanted(const struct build_options *o)
+{
+	struct layer_want want = { .compression = COMPRESSION_ZSTD, .epoch = o->epoch };
+
+	for (size_t i = 0; i < o->noutputs; i++)
+		if (o->outputs[i].kind == OUTPUT_STORE || o->outputs[i].kind == OUTPUT_OCI ||
+			o->outputs[i].kind == OUTPUT_REGISTRY) {
+			want.compression = o->outputs[i].compression;
+			want.level = o->outputs[i].level;
+			break;
+		}
+	return want;
+}
+
+static int export_plan(struct session *s, const struct build_options *o, const struct plan *plan,
+	struct export_result *ret, struct err *err)
+{
+	auto_free struct build_product *products = xcalloc(plan->ntargets, sizeof(*products));
+	struct export_options e = { .outputs = o->outputs, .noutputs = o->noutputs, .tags = &o->tags,
+		.epoch = o->epoch, .stdout_fd = STDOUT_FILENO };
+	int rc;
+
+	for (size_t i = 0; i < plan->ntargets; i++) {
+		products[i].platform = plan->targets[i].platform;
+		op_chain(plan->targets[i].tip, &products[i].chain);
+		config_copy(&plan->targets[i].config, &products[i].config);
+	}
+	rc = export_products(s, products, plan->ntargets, &e, ret, err);
+	for (size_t i = 0; i < plan->ntargets; i++) {
+		snapchain_release(&products[i].chain);
+		config_release(&products[i].config);
+	}
+	return rc;
+}
+
+static int plan_and_solve(struct session *s, const struct build_options *o, const struct context *context,
+	const struct dockerfile *df, struct plan *plan, struct build_result *ret, struct err *err)
+{
+	auto_free char *hosts = step_hosts();
+	auto_free char *resolv_conf = step_resolv_conf();
+	struct solver solver = { .session = s, .context = context, .plan = plan, .want = layer_wanted(o),
+		.width = o->jobs ? o->jobs : parallel_width(), .hosts = hosts, .resolv_conf = resolv_conf,
+		.result = ret };
+
+	if (plan_make(s, o, context, df, plan, &ret->location, err) < 0)
+		return -1;
+	if (solve(&solver, err) < 0)
+		return -1;
+	ret->location = (struct dockerfile_location){ 0, 0 };
+	ret->files_written += s->files_written;
+	return 0;
+}
+
+static int build_context(struct session *s, const struct build_options *o, struct context *context,
+	struct build_result *ret, struct err *err)
+{
+	struct plan plan = PLAN_INIT;
+	struct dockerfile *df;
+	unsigned vertex = progress_start(s->progress, "[internal] load build definition");
+	int rc;
+
+	df = dockerfile_parse(context->dockerfile_name, context->dockerfile.buf, context->dockerfile.len,
+		&ret->location, err);
+	if (!df) {
+		progress_emit(s->progress, PROGRESS_ERROR, vertex, err->msg, strlen(err->msg));
+		return -1;
+	}
+	progress_emit(s->progress, PROGRESS_DONE, vertex, NULL, 0);
+	rc = plan_and_solve(s, o, context, df, &plan, ret, err);
+	if (rc == 0)
+		rc = export_plan(s, o, &plan, &ret->image, err);
+	if (rc == 0)
+		rc = store_sync(s->store, err);
+	plan_release(&plan);
+	dockerfile_free(df);
+	return rc;
+}
+
+int build_run(struct session *s, const struct build_options *options, struct build_result *ret, struct err *err)
+{
+	struct context context = CONTEXT_INIT;
+	int rc;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->dockerfile_text = (struct strbuf)STRBUF_INIT;
+	ret->step_log = (struct strbuf)STRBUF_INIT;
+	if (context_open(options->context, options->dockerfile, &context, err) < 0)
+		return -1;
+	ret->dockerfile_name = xstrdup(context.dockerfile_name);
+	rc = build_context(s, options, &context, ret, err);
+	if (rc < 0) /* for the excerpt that goes with the message */
+		strbuf_add(&ret->dockerfile_text, context.dockerfile.buf, context.dockerfile.len);
+	context_release(&context);
+	if (rc < 0 && s->cancelled == SESSION_INTERRUPTED)
+		return err_set(err, ERR_CANCELLED, "interrupted");
+	return rc;
+}

@@ -1,0 +1,195 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/fsutil.h"
+#include "base/mem.h"
+#include "build/jobs.h"
+#include "build/solve.h"
+#include "cross/qemu.h"
+#include "store/snapshot.h"
+
+/* The log of one step: a thread hands it on while the step runs, and keeps its end. */
+struct log_reader {
+	struct progress *progress;
+	unsigned vertex;
+	int fd;
+	struct strbuf tail;
+};
+
+static void keep_tail(struct strbuf *tail, const char *data, size_t n)
+{
+	strbuf_add(tail, data, n);
+	if (tail->len > 2 * STEP_LOG_TAIL) {
+		size_t drop = tail->len - STEP_LOG_TAIL;
+
+		memmove(tail->buf, tail->buf + drop, STEP_LOG_TAIL);
+		strbuf_setlen(tail, STEP_LOG_TAIL);
+	}
+}
+
+static void *read_log(void *arg)
+{
+	struct log_reader *l = arg;
+	char buf[16384];
+
+	for (;;) {
+		ssize_t n = read(l->fd, buf, sizeof(buf));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return NULL;
+		progress_emit(l->progress, PROGRESS_LOG, l->vertex, buf, (size_t)n);
+		keep_tail(&l->tail, buf, (size_t)n);
+	}
+}
+
+/* How often the kernel has killed for memory since it started: the only trace without a cgroup of our own. */
+static uint64_t oom_kills(void)
+{
+	auto_strbuf text = STRBUF_INIT;
+	struct err ignored = ERR_INIT;
+	const char *at;
+
+	if (read_file(AT_FDCWD, "/proc/vmstat", 1 << 16, &text, &ignored) < 0)
+		return 0;
+	at = strstr(text.buf, "\noom_kill ");
+	return at ? strtoull(at + strlen("\noom_kill "), NULL, 10) : 0;
+}
+
+static int step_failed(struct solver *s, const struct op *op, const struct step_result *r, bool oom,
+	const struct strbuf *tail, struct err *err)
+{
+	auto_strbuf command = STRBUF_INIT;
+
+	for (size_t i = 0; i < op->step.argv.len; i++)
+		strbuf_printf(&command, "%s%s", i ? " " : "", op->step.argv.v[i]);
+	if (oom)
+		err_set(err, ERR_OOM, "process \"%.800s\" was killed: out of memory (exit code %d)", command.buf,
+			r->status);
+	else if (r->killed)
+		err_set(err, ERR_STEP, "process \"%.800s\" was killed by signal %d", command.buf, r->status - 128);
+	else
+		err_set(err, ERR_STEP, "process \"%.800s\" did not complete successfully: exit code: %d",
+			command.buf, r->status);
+	pthread_mutex_lock(&s->lock);
+	if (!s->failed) {
+		s->result->step_status = r->status;
+		free(s->result->step_name);
+		s->result->step_name = xstrdup(op->name);
+		strbuf_reset(&s->result->step_log);
+		strbuf_add(&s->result->step_log, tail->buf, tail->len);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return -1;
+}
+
+/* Hand the request to the holder with /dev/null and a log pipe. */
+static int call_step(struct solver *s, struct op *op, const struct strbuf *payload, struct step_result *result,
+	struct strbuf *tail, struct err *err)
+{
+	struct log_reader log = { s->session->progress, op->vertex, -1, STRBUF_INIT };
+	auto_strbuf reply = STRBUF_INIT;
+	auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int pipefd[2], rc;
+	pthread_t thread;
+
+	if (null < 0)
+		return err_sys(err, "cannot open /dev/null");
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		return err_sys(err, "cannot make a pipe");
+	log.fd = pipefd[0];
+	if (pthread_create(&thread, NULL, read_log, &log) != 0) {
+		close_fd(pipefd[0]);
+		close_fd(pipefd[1]);
+		return err_set(err, ERR_SYSTEM, "cannot start a thread");
+	}
+	rc = holder_call(s->session->holder, JOB_STEP, payload, (int[]){ null, pipefd[1], pipefd[1] }, 3, NULL,
+		NULL, &reply, err);
+	close_fd(pipefd[1]);
+	pthread_join(thread, NULL);
+	close_fd(pipefd[0]);
+	*tail = log.tail;
+	return rc < 0 ? -1 : step_result_get(&reply, result, err);
+}
+
+static int seal(struct solver *s, const struct snapshot_tmp *tmp, const struct snapchain *below, uint64_t *ret_size,
+	struct err *err)
+{
+	auto_strbuf payload = STRBUF_INIT;
+	auto_strbuf reply = STRBUF_INIT;
+	auto_strv lower = STRV_INIT;
+	auto_free char *folder = xasprintf("%s/fs", tmp->name);
+	auto_free char *index = xasprintf("%s/index", tmp->name);
+	auto_fd int fd = -1;
+	struct seal_result result;
+
+	fd = openat(store_dirfd(s->session->store), index, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_sys(err, "cannot create '%s' in the store", index);
+	snapchain_index_names(below, &lower);
+	seal_put(folder, index, &lower, session_recorded_owner(s->session), &payload);
+	if (session_call(s->session, JOB_SEAL, &payload, NULL, 0, &reply, err) < 0 ||
+		reply_get(&reply, &result, sizeof(result), err) < 0)
+		return -1;
+	*ret_size = result.files_size;
+	return 0;
+}
+
+static int run_and_commit(struct solver *s, struct op *op, const struct snapchain *below,
+	struct snapshot_tmp *tmp, struct err *err)
+{
+	auto_strbuf payload = STRBUF_INIT;
+	auto_strbuf tail = STRBUF_INIT;
+	struct step_spec spec = op->step; /* borrows its strings, but for the folders */
+	auto_free char *upper = xasprintf("%s/fs", tmp->name);
+	auto_free char *work = xasprintf("%s/work", tmp->name);
+	auto_strv lowers = STRV_INIT;
+	struct step_result result;
+	uint64_t ooms = oom_kills();
+	int rc;
+
+	snapchain_folder_names(s->session, below, &lowers);
+	spec.lowers = lowers;
+	spec.upper = upper;
+	spec.work = work;
+	spec.hosts = s->hosts;
+	spec.resolv_conf = op->step.network == STEP_NETWORK_NONE ? (char[]){ "" } : s->resolv_conf;
+	step_spec_put(&spec, &payload);
+	rc = call_step(s, op, &payload, &result, &tail, err);
+	if (rc == 0 && result.status != 0)
+		rc = step_failed(s, op, &result, result.status == 137 && oom_kills() > ooms, &tail, err);
+	if (rc < 0)
+		return -1;
+	if (seal(s, tmp, below, &tmp->size, err) < 0)
+		return -1;
+	return snapshot_commit(s->session->store, tmp, SNAPSHOT_FOLDER | SNAPSHOT_INDEX, &op->snapshot, err);
+}
+
+int exec_run(struct solver *s, struct op *op, struct err *err)
+{
+	struct snapchain below = SNAPCHAIN_INIT;
+	struct snapshot_tmp tmp;
+	int rc = -1;
+
+	if (session_is_foreign(&op->platform) && qemu_check_env(&op->step.env, err) < 0)
+		return -1;
+	op_chain(op->base, &below);
+	if (session_emulate(s->session, op->platform.architecture, op->platform.variant, err) == 0 &&
+		snapchain_need_folders(s->session, &below, err) == 0 &&
+		snapchain_need_indexes(s->session, &below, err) == 0 &&
+		snapshot_new(s->session->store, &tmp, session_fingerprint(s->session), err) == 0) {
+		rc = run_and_commit(s, op, &below, &tmp, err);
+		if (rc < 0)
+			session_drop_snapshot(s->session, &tmp);
+		else
+			rc = solve_remember(s, op, NULL, err);
+	}
+	snapchain_release(&below);
+	return rc;
+}

@@ -1,0 +1,437 @@
+#include "build/jobs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/fsutil.h"
+#include "base/mem.h"
+#include "base/wire.h"
+#include "build/copy.h"
+#include "cross/binfmt.h"
+#include "layer/apply.h"
+#include "layer/bounds.h"
+#include "layer/chain.h"
+#include "layer/convert.h"
+#include "layer/folder.h"
+#include "layer/index.h"
+#include "layer/tar_write.h"
+#include "sandbox/mounts.h"
+#include "sandbox/rootfs.h"
+#include "sandbox/step.h"
+
+int reply_get(const struct strbuf *reply, void *ret, size_t n, struct err *err)
+{
+	if (reply->len != n)
+		return err_set(err, ERR_SYSTEM, "a worker answered %zu bytes, expected %zu", reply->len, n);
+	memcpy(ret, reply->buf, n);
+	return 0;
+}
+
+static int reply_struct(struct job *job, const void *data, size_t n, struct err *err)
+{
+	auto_strbuf sb = STRBUF_INIT;
+
+	strbuf_add(&sb, data, n);
+	return job_reply(job, &sb, err);
+}
+
+static int malformed(const char *job, struct err *err)
+{
+	return err_set(err, ERR_SYSTEM, "a request for '%s' is malformed", job);
+}
+
+/* Names in requests are relative to the store, our working directory, and hold no link. */
+static int open_in_store(const char *name, int flags, struct err *err)
+{
+	int fd = open_no_symlinks(AT_FDCWD, name, flags, 0);
+
+	return fd < 0 ? err_sys(err, "cannot open '%s' in the store", name) : fd;
+}
+
+static struct tree_index *load_index(const char *name, struct err *err)
+{
+	auto_fd int fd = open_in_store(name, O_RDONLY, err);
+	struct tree_index *ix = fd < 0 ? NULL : index_open(fd, err);
+
+	if (fd >= 0 && !ix)
+		err_wrap(err, "tree index '%s'", name);
+	return ix;
+}
+
+/* Indexes are left to the end of this short-lived process. */
+static int load_chain(const struct strv *names, struct tree_chain *ret, struct err *err)
+{
+	chain_init(ret);
+	for (size_t i = 0; i < names->len; i++) {
+		struct tree_index *ix = load_index(names->v[i], err);
+
+		if (!ix)
+			return -1;
+		chain_push(ret, ix);
+	}
+	return 0;
+}
+
+/* ---- unpack ---- */
+
+void unpack_put(const struct unpack_request *r, struct strbuf *p)
+{
+	wire_put_str(p, r->blob);
+	wire_put_str(p, r->digest);
+	wire_put_str(p, r->diff_id);
+	wire_put_u64(p, r->size);
+	wire_put_str(p, r->folder);
+	wire_put_str(p, r->index);
+	wire_put_u64(p, r->chown);
+	wire_put_u64(p, r->plain_tree);
+}
+
+static bool index_needs_settling(const struct tree_index *ix)
+{
+	if (index_has_whiteouts(ix))
+		return true;
+	for (size_t i = 1; i < index_len(ix); i++) { /* the root is always implied */
+		struct tree_entry e;
+
+		index_get(ix, i, &e);
+		if (e.implied)
+			return true;
+	}
+	return false;
+}
+
+static int save_index(struct index_sink *sink, const char *name, struct err *err)
+{
+	auto_fd int fd = open_in_store(name, O_WRONLY, err);
+
+	return fd < 0 ? -1 : index_save(sink, fd, err);
+}
+
+static int unpack_run(struct job *job, struct err *err)
+{
+	struct wire w;
+	struct unpack_result result = { 0 };
+	struct layer_read_options o = { 0 };
+	AUTO(index_sink_free) struct index_sink *indexer = index_sink_new(0);
+	AUTO(folder_writer_free) struct folder_writer *writer = NULL;
+	AUTO(index_close) struct tree_index *ix = NULL;
+	auto_fd int blob_fd = -1;
+	auto_fd int folder_fd = -1;
+	struct tree_tee tee;
+	struct tree_sink *sink = index_sink_of(indexer);
+
+	wire_init(&w, job->payload, job->len);
+	auto_free char *blob = wire_get_str(&w);
+	auto_free char *digest = wire_get_str(&w);
+	auto_free char *diff_id = wire_get_str(&w);
+	o.size = wire_get_u64(&w);
+	auto_free char *folder = wire_get_str(&w);
+	auto_free char *index = wire_get_str(&w);
+	struct folder_writer_options fo = { .chown = wire_get_u64(&w) != 0 };
+	o.plain_tree = wire_get_u64(&w) != 0;
+	o.digest = *digest ? digest : NULL;
+	o.diff_id = *diff_id ? diff_id : NULL;
+	if (!wire_done(&w))
+		return malformed("unpack", err);
+	blob_fd = open_in_store(blob, O_RDONLY, err);
+	if (blob_fd < 0)
+		return -1;
+	if (*folder) {
+		folder_fd = open_in_store(folder, O_RDONLY | O_DIRECTORY, err);
+		writer = folder_fd < 0 ? NULL : folder_writer_new(folder_fd, &fo, err);
+		if (!writer)
+			return -1;
+		tree_tee_init(&tee, sink, folder_writer_sink(writer));
+		sink = &tee.sink;
+	}
+	umask(0);
+	if (layer_read(blob_fd, &o, sink, &result.layer, err) < 0)
+		return -1;
+	if (*index && save_index(indexer, index, err) < 0)
+		return -1;
+	ix = index_of_sink(indexer);
+	result.files_size = index_total_size(ix);
+	result.needs_settling = index_needs_settling(ix);
+	if (writer) {
+		result.made = folder_writer_made(writer);
+		result.skipped_devices = folder_writer_skipped_devices(writer);
+	}
+	return reply_struct(job, &result, sizeof(result), err);
+}
+
+/* ---- settle ---- */
+
+void settle_put(const char *folder, const char *index, const struct strv *lower, bool chown, struct strbuf *p)
+{
+	wire_put_str(p, folder);
+	wire_put_str(p, index);
+	wire_put_strv(p, lower);
+	wire_put_u64(p, chown);
+}
+
+static int settle_run(struct job *job, struct err *err)
+{
+	struct wire w;
+	struct tree_chain lower;
+	auto_strv names = STRV_INIT;
+	auto_fd int fd = -1;
+	AUTO(index_close) struct tree_index *ix = NULL;
+	auto_strbuf nothing = STRBUF_INIT;
+	bool chown_files;
+
+	wire_init(&w, job->payload, job->len);
+	auto_free char *folder = wire_get_str(&w);
+	auto_free char *index = wire_get_str(&w);
+	wire_get_strv(&w, &names);
+	chown_files = wire_get_u64(&w) != 0;
+	if (!wire_done(&w))
+		return malformed("settle", err);
+	fd = open_in_store(folder, O_RDONLY | O_DIRECTORY, err);
+	if (fd < 0 || load_chain(&names, &lower, err) < 0)
+		return -1;
+	ix = load_index(index, err);
+	if (!ix || folder_settle(fd, ix, &lower, chown_files, err) < 0)
+		return -1;
+	chain_release(&lower);
+	return job_reply(job, &nothing, err);
+}
+
+/* ---- seal ---- */
+
+void seal_put(const char *folder, const char *index, const struct strv *lower, bool recorded_owner,
+	struct strbuf *p)
+{
+	wire_put_str(p, folder);
+	wire_put_str(p, index);
+	wire_put_strv(p, lower);
+	wire_put_u64(p, recorded_owner);
+}
+
+static int seal_run(struct job *job, struct err *err)
+{
+	struct wire w;
+	struct tree_chain lower;
+	auto_strv names = STRV_INIT;
+	struct folder_walk_options o = { .lower = &lower, .skip = rootfs_stub_names, .metadata_only = true };
+	struct folder_walk_stats stats = { 0 };
+	AUTO(index_sink_free) struct index_sink *indexer = index_sink_new(0);
+	AUTO(index_close) struct tree_index *ix = NULL;
+	auto_fd int fd = -1;
+
+	wire_init(&w, job->payload, job->len);
+	auto_free char *folder = wire_get_str(&w);
+	auto_free char *index = wire_get_str(&w);
+	wire_get_strv(&w, &names);
+	o.recorded_owner = wire_get_u64(&w) != 0;
+	if (!wire_done(&w))
+		return malformed("seal", err);
+	fd = open_in_store(folder, O_RDONLY | O_DIRECTORY, err);
+	if (fd < 0 || load_chain(&names, &lower, err) < 0 ||
+		folder_walk(fd, &o, index_sink_of(indexer), &stats, err) < 0 || save_index(indexer, index, err) < 0)
+		return -1;
+	ix = index_of_sink(indexer);
+	chain_release(&lower);
+	return reply_struct(job,
+		&(struct seal_result){ .entries = stats.entries, .files_size = index_total_size(ix) },
+		sizeof(struct seal_result), err);
+}
+
+/* ---- layer ---- */
+
+void layer_put(const struct layer_request *r, struct strbuf *p)
+{
+	wire_put_str(p, r->folder);
+	wire_put_str(p, r->blob);
+	wire_put_str(p, r->index);
+	wire_put_str(p, r->out);
+	wire_put_u64(p, r->compression);
+	wire_put_u64(p, (uint64_t)r->level);
+	wire_put_u64(p, (uint64_t)r->epoch);
+}
+
+static int layer_run(struct job *job, struct err *err)
+{
+	struct wire w;
+	struct layer_info info;
+	struct layer_read_options in = { .size = UINT64_MAX };
+	struct layer_write_options o = { 0 };
+	AUTO(index_close) struct tree_index *ix = NULL;
+	auto_fd int from = -1;
+	auto_fd int to = -1;
+	int rc;
+
+	wire_init(&w, job->payload, job->len);
+	auto_free char *folder = wire_get_str(&w);
+	auto_free char *blob = wire_get_str(&w);
+	auto_free char *index = wire_get_str(&w);
+	auto_free char *out = wire_get_str(&w);
+	o.compression = (enum compression)wire_get_u64(&w);
+	o.level = (int)wire_get_u64(&w);
+	o.epoch = (int64_t)wire_get_u64(&w);
+	if (!wire_done(&w))
+		return malformed("layer", err);
+	to = open_in_store(out, O_WRONLY, err);
+	if (to < 0)
+		return -1;
+	if (*index) {
+		ix = load_index(index, err);
+		if (!ix)
+			return -1;
+	}
+	from = *folder ? open_in_store(folder, O_RDONLY | O_DIRECTORY, err) : open_in_store(blob, O_RDONLY, err);
+	if (from < 0)
+		return -1;
+	rc = *folder ? layer_from_folder(from, ix, &o, to, &info, err) :
+		       layer_from_layer(from, &in, ix, &o, to, &info, err);
+	return rc < 0 ? -1 : reply_struct(job, &info, sizeof(info), err);
+}
+
+/* ---- remove ---- */
+
+void remove_put(const struct strv *names, struct strbuf *p)
+{
+	wire_put_strv(p, names);
+}
+
+static int remove_run(struct job *job, struct err *err)
+{
+	struct wire w;
+	auto_strv names = STRV_INIT;
+	auto_strbuf nothing = STRBUF_INIT;
+
+	wire_init(&w, job->payload, job->len);
+	wire_get_strv(&w, &names);
+	if (!wire_done(&w))
+		return malformed("remove", err);
+	for (size_t i = 0; i < names.len; i++)
+		if (remove_tree(AT_FDCWD, names.v[i]) < 0)
+			return err_sys(err, "cannot remove '%s' from the store", names.v[i]);
+	return job_reply(job, &nothing, err);
+}
+
+/* ---- tree ---- */
+
+void tree_put(const struct tree_request *r, struct strbuf *p)
+{
+	wire_put_strv(p, r->folders);
+	wire_put_strv(p, r->indexes);
+	wire_put_u64(p, r->as_folder);
+	wire_put_u64(p, r->recorded_owner);
+	wire_put_u64(p, (uint64_t)r->epoch);
+}
+
+/* The merged view of the folders, in a mount namespace of this worker. */
+static int mount_merged(const struct strv *folders, struct err *err)
+{
+	auto_fd int place = -1;
+	auto_fd int merged = -1;
+	auto_strv lowers = STRV_INIT;
+
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_sys(err, "cannot make a mount namespace");
+	strv_copy(&lowers, folders);
+	if (lowers.len == 1)
+		return open_in_store(lowers.v[0], O_RDONLY | O_DIRECTORY, err);
+	place = open_in_store(STEP_PLACE, O_PATH | O_DIRECTORY, err);
+	if (place < 0)
+		return -1;
+	merged = rootfs_mount(&lowers, NULL, NULL, err);
+	if (merged < 0 || mount_attach(merged, place, "the merged tree", err) < 0)
+		return -1;
+	return open_in_root(merged, ".", O_RDONLY | O_DIRECTORY, 0);
+}
+
+/* Put the owner that the indexes record in place of the one on disk. */
+struct owner_sink {
+	struct tree_sink sink;
+	struct tree_sink *next;
+	const struct tree_chain *chain;
+};
+
+static int owner_entry(struct tree_sink *s, const struct tree_entry *e, struct err *err)
+{
+	struct owner_sink *o = (struct owner_sink *)s;
+	struct tree_entry have, copy = *e;
+
+	if (chain_lookup(o->chain, e->path, &have)) {
+		copy.uid = have.uid;
+		copy.gid = have.gid;
+	}
+	return o->next->entry(o->next, &copy, err);
+}
+
+static int owner_data(struct tree_sink *s, const void *data, size_t n, struct err *err)
+{
+	struct tree_sink *next = ((struct owner_sink *)s)->next;
+
+	return next->data(next, data, n, err);
+}
+
+static int owner_finish(struct tree_sink *s, struct err *err)
+{
+	struct tree_sink *next = ((struct owner_sink *)s)->next;
+
+	return next->finish(next, err);
+}
+
+static int tree_run(struct job *job, struct err *err)
+{
+	struct wire w;
+	struct tree_chain chain;
+	auto_strv folders = STRV_INIT;
+	auto_strv indexes = STRV_INIT;
+	struct folder_walk_options walk = { .plain = true, .root_entry = true };
+	struct layer_write_options out = { .compression = COMPRESSION_NONE };
+	struct folder_writer_options files = { .plain = true, .xattr_errors_ok = true };
+	AUTO(layer_writer_free) struct layer_writer *tar = NULL;
+	AUTO(folder_writer_free) struct folder_writer *folder = NULL;
+	struct owner_sink owner = { { owner_entry, owner_data, owner_finish }, NULL, &chain };
+	auto_fd int merged = -1;
+	auto_strbuf nothing = STRBUF_INIT;
+	bool as_folder, recorded;
+
+	wire_init(&w, job->payload, job->len);
+	wire_get_strv(&w, &folders);
+	wire_get_strv(&w, &indexes);
+	as_folder = wire_get_u64(&w) != 0;
+	recorded = wire_get_u64(&w) != 0;
+	out.epoch = (int64_t)wire_get_u64(&w);
+	if (!wire_done(&w) || job->nfds != 1)
+		return malformed("tree", err);
+	if (load_chain(&indexes, &chain, err) < 0)
+		return -1;
+	if (as_folder)
+		folder = folder_writer_new(job->fds[0], &files, err);
+	else
+		tar = layer_writer_new(job->fds[0], &out, err);
+	if (!folder && !tar)
+		return -1;
+	owner.next = folder ? folder_writer_sink(folder) : layer_writer_sink(tar);
+	if (folders.len == 0) /* FROM scratch and nothing more */
+		return owner.next->finish(owner.next, err) < 0 ? -1 : job_reply(job, &nothing, err);
+	merged = mount_merged(&folders, err);
+	if (merged < 0)
+		return -1;
+	umask(0);
+	if (folder_walk(merged, &walk, recorded ? &owner.sink : owner.next, NULL, err) < 0)
+		return -1;
+	return job_reply(job, &nothing, err);
+}
+
+const struct job_def job_table[JOB_COUNT] = {
+	[JOB_STEP] = { "step", step_run, step_prepare, false },
+	[JOB_EMULATE] = { "emulate", binfmt_run, NULL, true },
+	[JOB_UNPACK] = { "unpack", unpack_run, NULL, false },
+	[JOB_SETTLE] = { "settle", settle_run, NULL, false },
+	[JOB_SEAL] = { "seal", seal_run, NULL, false },
+	[JOB_LAYER] = { "layer", layer_run, NULL, false },
+	[JOB_COPY] = { "copy", copy_job, NULL, false },
+	[JOB_COPY_DIGEST] = { "copy digest", copy_digest_job, NULL, false },
+	[JOB_REMOVE] = { "remove", remove_run, NULL, false },
+	[JOB_TREE] = { "tree", tree_run, NULL, false },
+};

@@ -1,0 +1,30 @@
+#include "build/op.h"
+
+#include <stdlib.h>
+
+void op_chain(const struct op *op, struct snapchain *ret)
+{
+	size_t n = 0;
+	const struct op *o;
+
+	for (o = op; o && o->kind != OP_IMAGE; o = o->base)
+		n++;
+	if (o)
+		snapchain_copy(ret, &o->image->chain);
+	/* The chain is linked from its top: fill in from the end. */
+	for (size_t i = 0; i < n; i++)
+		snapchain_push(ret, 0);
+	for (size_t i = ret->len; n > 0; op = op->base, n--)
+		ret->ids[--i] = op->snapshot;
+}
+
+void op_free(struct op *op)
+{
+	if (!op)
+		return;
+	resolved_image_free(op->image);
+	step_spec_release(&op->step);
+	copy_spec_release(&op->copy);
+	free(op->name);
+	free(op);
+}

@@ -1,0 +1,61 @@
+/*
+ * The graph of a build: operations, each of which adds one snapshot to the tree below it (an image adds all of
+ * its layers). The planner makes them, equal ones once; the solver runs those that are needed.
+ */
+#ifndef WHITTLE_BUILD_OP_H
+#define WHITTLE_BUILD_OP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "build/copy.h"
+#include "build/image.h"
+#include "build/snapchain.h"
+#include "dockerfile/instruction.h"
+#include "sandbox/step.h"
+
+enum op_kind {
+	OP_IMAGE, /* a base image */
+	OP_RUN,
+	OP_COPY, /* COPY, ADD, and WORKDIR, which copies nothing */
+};
+
+/*
+ *   PLANNED -> CACHED                     the step cache has it
+ *   PLANNED -> WANTED -> RUNNING -> DONE  it had to be made (or was found by its content)
+ * What nobody needs stays PLANNED.
+ */
+enum op_state { OP_PLANNED, OP_CACHED, OP_WANTED, OP_RUNNING, OP_DONE };
+
+struct op {
+	enum op_kind kind;
+	enum op_state state;
+	struct op *next;        /* all operations of the plan, inputs before what needs them */
+	struct op *base;        /* the tree below; NULL: empty */
+	struct op *from;        /* COPY --from: the tree whose files are copied */
+	bool from_empty;        /* COPY --from of a stage without any file */
+	struct platform platform;
+	char *name;             /* "[builder 2/4] RUN go build" */
+	struct dockerfile_location location;
+	bool no_cache;
+
+	uint8_t self[DIGEST_SIZE]; /* the definition without its inputs */
+	uint8_t key[DIGEST_SIZE];  /* with the keys of its inputs: found again without running anything */
+	uint8_t context_digest[DIGEST_SIZE]; /* OP_COPY from the context: what it selects */
+
+	struct resolved_image *image; /* OP_IMAGE */
+	struct step_spec step;        /* OP_RUN: all but the folders */
+	struct copy_spec copy;        /* OP_COPY: all but the trees and results */
+
+	int64_t snapshot;  /* CACHED or DONE, but for an image */
+	bool want_folder;  /* a step will enter the tree: make files, not a layer */
+	unsigned vertex;   /* its number in the progress; 0: not shown yet */
+};
+
+/* The snapshots of the tree that ends with op (NULL: none), base first. All its operations are CACHED or DONE. */
+void op_chain(const struct op *op, struct snapchain *ret);
+/* Free op and what it owns. */
+void op_free(struct op *op);
+
+#endif

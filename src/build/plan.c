@@ -1,0 +1,512 @@
+#include "build/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/wire.h"
+#include "build/plan_internal.h"
+#include "dockerfile/expand.h"
+#include "dockerfile/suggest.h"
+
+#define KEY_VERSION "whittle step 1" /* changes when the meaning of a key does */
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static const char *lookup_env(void *ctx, const char *name)
+{
+	return strv_env_get(ctx, name);
+}
+
+int plan_expand(const struct planner *p, const struct strv *env, const char *word, char **ret, struct err *err)
+{
+	struct strv *list = (struct strv *)(uintptr_t)env; /* only read */
+	struct expand_env e = { .lookup = lookup_env, .ctx = list };
+
+	return expand_word(word, p->df->escape, 0, &e, ret, err);
+}
+
+int plan_expand_heredoc(const struct strv *env, const char *content, char **ret, struct err *err)
+{
+	struct strv *list = (struct strv *)(uintptr_t)env; /* only read */
+	struct expand_env e = { .lookup = lookup_env, .ctx = list };
+
+	return expand_word(content, '\\', EXPAND_SKIP_QUOTES, &e, ret, err);
+}
+
+const char *plan_build_arg(const struct planner *p, const char *name)
+{
+	return strv_env_get(&p->options->build_args, name);
+}
+
+/* ---- keys and the list of operations ---- */
+
+static void put_input(struct strbuf *sb, const struct op *op)
+{
+	if (op)
+		wire_put_bytes(sb, op->key, DIGEST_SIZE);
+	else
+		wire_put_str(sb, "");
+}
+
+struct op *plan_add(struct planner *p, struct op *op, struct strbuf *definition)
+{
+	auto_strbuf text = STRBUF_INIT;
+	char platform[PLATFORM_STR_SIZE];
+
+	platform_format(&op->platform, platform);
+	wire_put_str(&text, KEY_VERSION);
+	wire_put_u64(&text, op->kind);
+	wire_put_str(&text, platform);
+	wire_put_bytes(&text, definition->buf, definition->len);
+	sha256_buf(text.buf, text.len, op->self);
+	strbuf_reset(&text);
+	wire_put_bytes(&text, op->self, DIGEST_SIZE);
+	put_input(&text, op->base);
+	put_input(&text, op->from);
+	wire_put_bytes(&text, op->context_digest, DIGEST_SIZE);
+	sha256_buf(text.buf, text.len, op->key);
+	for (struct op *o = p->plan->first; o; o = o->next)
+		if (memcmp(o->key, op->key, DIGEST_SIZE) == 0) {
+			o->no_cache |= op->no_cache;
+			op_free(op);
+			return o;
+		}
+	if (p->plan->last)
+		p->plan->last->next = op;
+	else
+		p->plan->first = op;
+	p->plan->last = op;
+	return op;
+}
+
+/* ---- names ---- */
+
+static void stage_label(const struct stage_state *st, struct strbuf *sb)
+{
+	if (st->stage->name)
+		strbuf_puts(sb, st->stage->name);
+	else
+		strbuf_printf(sb, "stage-%zu", st->index);
+}
+
+/* The source line with its verb in capitals and its variables expanded, as far as that goes. */
+static char *step_text(const struct stage_state *st, const struct instruction *in)
+{
+	struct strv *env = (struct strv *)(uintptr_t)&st->env;
+	struct expand_env e = { .lookup = lookup_env, .ctx = env };
+	struct err ignored = ERR_INIT;
+	const char *rest = in->original + strcspn(in->original, " \t");
+	auto_free char *expanded = NULL;
+
+	rest += strspn(rest, " \t");
+	if (expand_word(rest, '\\', EXPAND_RAW_QUOTES | EXPAND_RAW_ESCAPES | EXPAND_SKIP_UNSET, &e, &expanded,
+		    &ignored) == 0)
+		rest = expanded;
+	return xasprintf("%s %s", instruction_kind_name(in->kind), rest);
+}
+
+static unsigned digits(unsigned n)
+{
+	return n < 10 ? 1 : 1 + digits(n / 10);
+}
+
+char *plan_step_name(const struct planner *p, struct stage_state *st, const struct instruction *in)
+{
+	auto_strbuf sb = STRBUF_INIT;
+	auto_free char *text = step_text(st, in);
+	char platform[PLATFORM_STR_SIZE];
+
+	st->step++;
+	strbuf_putc(&sb, '[');
+	if (p->show_platform) {
+		platform_format(&st->platform, platform);
+		strbuf_printf(&sb, "%s ", platform);
+	}
+	if (p->df->nstages > 1) {
+		stage_label(st, &sb);
+		strbuf_putc(&sb, ' ');
+	}
+	strbuf_printf(&sb, "%*u/%u] %s", (int)digits(st->steps), st->step, st->steps, text);
+	return strbuf_take(&sb);
+}
+
+/* ---- stages ---- */
+
+static int fail_at(struct planner *p, const struct instruction *in, struct err *err)
+{
+	if (p->loc->first_line == 0)
+		*p->loc = (struct dockerfile_location){ in->first_line, in->last_line };
+	if (err->kind == ERR_UNSUPPORTED || err->kind == ERR_USAGE)
+		err->kind = ERR_DOCKERFILE;
+	return -1;
+}
+
+static int stage_platform(struct planner *p, struct stage_state *st, struct err *err)
+{
+	auto_free char *text = NULL;
+	struct err why = ERR_INIT;
+
+	st->platform = p->target;
+	if (!st->stage->platform)
+		return 0;
+	if (plan_expand(p, &p->globals, st->stage->platform, &text, err) < 0)
+		return -1;
+	if (!*text)
+		return err_set(err, ERR_DOCKERFILE, "empty platform value from expression %s", st->stage->platform);
+	if (platform_parse(text, &p->build_platform, &st->platform, &why) < 0)
+		return err_set(err, ERR_DOCKERFILE, "failed to parse platform %s: %s", st->stage->platform, why.msg);
+	return 0;
+}
+
+/* A copy of the stage it is built from, but for what belongs to one stage alone. */
+static void inherit(struct stage_state *st, const struct stage_state *parent)
+{
+	st->tip = parent->tip;
+	st->platform = parent->platform;
+	config_copy(&parent->config, &st->config);
+	strv_release(&st->config.on_build);
+	strv_copy(&st->env, &parent->env);
+	strv_copy(&st->args, &parent->args);
+}
+
+/* An operation for an image, resolved now. NULL and *err when it cannot be. */
+static struct op *resolve_image(struct planner *p, struct stage_state *st, const char *name,
+	const struct instruction *in, struct err *err)
+{
+	struct resolve_options o = { .platform = &st->platform, .always_pull = p->options->pull };
+	auto_free char *title = xasprintf("[internal] load metadata for %s", name);
+	unsigned vertex = progress_start(p->session->progress, title);
+	struct op *op = xcalloc(1, sizeof(*op));
+
+	op->kind = OP_IMAGE;
+	op->platform = st->platform;
+	op->location = (struct dockerfile_location){ in->first_line, in->last_line };
+	op->image = image_resolve(p->session, name, &o, err);
+	if (!op->image) {
+		err_wrap(err, "%s", name);
+		progress_emit(p->session->progress, PROGRESS_ERROR, vertex, err->msg, strlen(err->msg));
+		op_free(op);
+		return NULL;
+	}
+	progress_emit(p->session->progress, PROGRESS_DONE, vertex, NULL, 0);
+	return op;
+}
+
+static struct op *add_image(struct planner *p, struct op *op)
+{
+	auto_strbuf definition = STRBUF_INIT;
+
+	wire_put_str(&definition, op->image->digest);
+	op = plan_add(p, op, &definition);
+	/* An image without layers is an empty tree with a config (3.1.6). */
+	return op->image->chain.len ? op : NULL;
+}
+
+int plan_copy_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
+	struct op *op, struct err *err)
+{
+	struct op *image = resolve_image(p, st, name, in, err);
+
+	if (!image)
+		return -1;
+	image->name = xasprintf("FROM %s", name);
+	op->from = add_image(p, image);
+	op->from_empty = !op->from;
+	return 0;
+}
+
+static int start_from_image(struct planner *p, struct stage_state *st, const char *name, struct err *err)
+{
+	struct op *op = resolve_image(p, st, name, &st->stage->from, err);
+
+	if (!op)
+		return -1;
+	op->name = plan_step_name(p, st, &st->stage->from);
+	config_copy(&op->image->config, &st->config);
+	config_history_repair(&st->config);
+	strv_release(&st->config.diff_ids);
+	st->tip = add_image(p, op);
+	return 0;
+}
+
+static int start_stage(struct planner *p, struct stage_state *st, struct err *err)
+{
+	auto_free char *image = NULL;
+	int parent;
+
+	if (plan_expand(p, &p->globals, st->stage->image, &image, err) < 0)
+		return -1;
+	if (!*image)
+		return err_set(err, ERR_DOCKERFILE, "base name (%s) should not be blank", st->stage->image);
+	if (stage_platform(p, st, err) < 0)
+		return -1;
+	parent = dockerfile_find_stage(p->df, image, st->index);
+	if (parent >= 0) {
+		if (plan_stage(p, (size_t)parent, err) < 0)
+			return -1;
+		inherit(st, &p->stages[parent]);
+		return 0;
+	}
+	if (strcmp(image, "scratch") == 0)
+		config_init_scratch(&st->platform, &st->config);
+	else if (start_from_image(p, st, image, err) < 0)
+		return -1;
+	st->config.platform = st->platform;
+	free(st->config.created);
+	st->config.created = NULL;
+	if (!strv_env_get(&st->config.env, "PATH"))
+		strv_env_set(&st->config.env, "PATH", DEFAULT_PATH);
+	strv_copy(&st->env, &st->config.env);
+	return 0;
+}
+
+/* Triggers of the base run before the stage's own instructions, and are gone from the result (3.14). */
+static int fire_triggers(struct planner *p, struct stage_state *st, struct err *err)
+{
+	auto_strv triggers = STRV_INIT;
+
+	strv_copy(&triggers, &st->config.on_build);
+	strv_release(&st->config.on_build);
+	for (size_t i = 0; i < triggers.len; i++) {
+		struct instruction *in = arena_alloc(&p->arena, sizeof(*in));
+
+		if (dockerfile_parse_instruction(&p->arena, triggers.v[i], in, err) < 0)
+			return err_wrap(err, "ONBUILD trigger '%s'", triggers.v[i]);
+		in->first_line = st->stage->from.first_line;
+		in->last_line = st->stage->from.last_line;
+		if (plan_instruction(p, st, in, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int plan_stage(struct planner *p, size_t index, struct err *err)
+{
+	struct stage_state *st = &p->stages[index];
+
+	if (st->progress == STAGE_READY)
+		return 0;
+	st->progress = STAGE_OPEN;
+	st->index = index;
+	st->stage = &p->df->stages[index];
+	st->steps = dockerfile_find_stage(p->df, st->stage->image, index) < 0 &&
+		    strcmp(st->stage->image, "scratch") != 0;
+	for (size_t i = 0; i < st->stage->ninstructions; i++)
+		st->steps += plan_counts(&st->stage->instructions[i]);
+	if (start_stage(p, st, err) < 0 || fire_triggers(p, st, err) < 0)
+		return fail_at(p, &st->stage->from, err);
+	for (size_t i = 0; i < st->stage->ninstructions; i++)
+		if (plan_instruction(p, st, &st->stage->instructions[i], err) < 0)
+			return fail_at(p, &st->stage->instructions[i], err);
+	st->progress = STAGE_READY;
+	return 0;
+}
+
+/* ---- global scope (2.8) ---- */
+
+static void set_platform_args(struct planner *p)
+{
+	const struct {
+		const char *prefix;
+		const struct platform *platform;
+	} both[] = { { "BUILD", &p->build_platform }, { "TARGET", &p->target } };
+	char text[PLATFORM_STR_SIZE], name[32];
+
+	for (size_t i = 0; i < 2; i++) {
+		const struct platform *pl = both[i].platform;
+		const char *values[][2] = { { "PLATFORM", text }, { "OS", pl->os }, { "OSVERSION", pl->os_version },
+			{ "ARCH", pl->architecture }, { "VARIANT", pl->variant } };
+
+		platform_format(pl, text);
+		for (size_t k = 0; k < sizeof(values) / sizeof(values[0]); k++) {
+			snprintf(name, sizeof(name), "%s%s", both[i].prefix, values[k][0]);
+			strv_env_set(&p->globals, name,
+				plan_build_arg(p, name) ? plan_build_arg(p, name) : values[k][1]);
+		}
+	}
+}
+
+static int set_globals(struct planner *p, struct err *err)
+{
+	const char *target = p->options->target;
+	const struct stage *last = &p->df->stages[p->df->nstages - 1];
+
+	strv_release(&p->globals);
+	set_platform_args(p);
+	strv_env_set(&p->globals, "TARGETSTAGE", target ? target : last->name ? last->name : "default");
+	for (size_t i = 0; i < p->df->nglobal_args; i++) {
+		const struct instruction *in = &p->df->global_args[i];
+
+		for (size_t k = 0; k < in->nkeys; k++) {
+			const char *given = plan_build_arg(p, in->keys[k]);
+			auto_free char *value = NULL;
+
+			if (given) {
+				strv_env_set(&p->globals, in->keys[k], given);
+				continue;
+			}
+			if (!in->values[k])
+				continue;
+			if (plan_expand(p, &p->globals, in->values[k], &value, err) < 0)
+				return fail_at(p, in, err);
+			strv_env_set(&p->globals, in->keys[k], value);
+		}
+	}
+	return 0;
+}
+
+/* ---- dependencies between stages: cycles are errors wherever they are (5.1.5) ---- */
+
+/* The stage that COPY --from names, or -1. */
+static int copied_stage(const struct dockerfile *df, const struct instruction *in)
+{
+	const char *from = in->kind == INSTRUCTION_COPY ? instruction_flag(in, "from") : NULL;
+	char *end;
+	unsigned long n;
+
+	if (!from || !*from)
+		return -1;
+	n = strtoul(from, &end, 10);
+	if (*end == '\0' && *from >= '0' && *from <= '9')
+		return n < df->nstages ? (int)n : -1;
+	return dockerfile_find_stage_any_case(df, from, df->nstages);
+}
+
+struct frame_of_stage {
+	size_t stage;
+	size_t next; /* 0: its FROM, then its instructions */
+};
+
+/* Depth first with a stack of our own: ten thousand stages are legal. */
+static int check_cycles(struct planner *p, struct err *err)
+{
+	const struct dockerfile *df = p->df;
+	auto_free unsigned char *color = xcalloc(df->nstages, 1); /* 1: on the stack, 2: done */
+	auto_free struct frame_of_stage *stack = xcalloc(df->nstages, sizeof(*stack));
+
+	for (size_t root = 0; root < df->nstages; root++) {
+		size_t depth = 0;
+
+		if (color[root])
+			continue;
+		color[root] = 1;
+		stack[depth++] = (struct frame_of_stage){ root, 0 };
+		while (depth) {
+			struct frame_of_stage *top = &stack[depth - 1];
+			const struct stage *st = &df->stages[top->stage];
+			size_t k = top->next++;
+			int to;
+
+			if (k > st->ninstructions) {
+				color[top->stage] = 2;
+				depth--;
+				continue;
+			}
+			to = k == 0 ? dockerfile_find_stage(df, st->image, top->stage) :
+				      copied_stage(df, &st->instructions[k - 1]);
+			if (to < 0 || color[to] == 2)
+				continue;
+			if (color[to] == 1) {
+				const struct instruction *in = k == 0 ? &st->from : &st->instructions[k - 1];
+
+				err_set(err, ERR_DOCKERFILE, "circular dependency detected on stage: %s",
+					df->stages[to].name ? df->stages[to].name : "(unnamed)");
+				return fail_at(p, in, err);
+			}
+			color[to] = 1;
+			stack[depth++] = (struct frame_of_stage){ (size_t)to, 0 };
+		}
+	}
+	return 0;
+}
+
+/* ---- the plan ---- */
+
+static int find_target(struct planner *p, size_t *ret, struct err *err)
+{
+	const char *target = p->options->target;
+	int i;
+
+	*ret = p->df->nstages - 1;
+	if (!target || !*target)
+		return 0;
+	i = dockerfile_find_stage_any_case(p->df, target, p->df->nstages);
+	if (i < 0)
+		return err_set(err, ERR_DOCKERFILE, "target stage \"%s\" could not be found", target);
+	*ret = (size_t)i;
+	return 0;
+}
+
+static void release_stages(struct planner *p)
+{
+	for (size_t i = 0; p->stages && i < p->df->nstages; i++) {
+		config_release(&p->stages[i].config);
+		strv_release(&p->stages[i].env);
+		strv_release(&p->stages[i].args);
+	}
+	free(p->stages);
+	p->stages = NULL;
+}
+
+static int plan_target(struct planner *p, const struct platform *platform, size_t target, struct err *err)
+{
+	struct plan_target *t;
+	int rc;
+
+	p->target = *platform;
+	p->stages = xcalloc(p->df->nstages, sizeof(*p->stages));
+	rc = set_globals(p, err);
+	if (rc == 0)
+		rc = plan_stage(p, target, err);
+	if (rc == 0) {
+		t = &p->plan->targets[p->plan->ntargets++];
+		t->platform = p->stages[target].platform;
+		t->tip = p->stages[target].tip;
+		config_copy(&p->stages[target].config, &t->config);
+		for (size_t i = 0; i + 1 < p->options->labels.len; i += 2)
+			pairs_set(&t->config.labels, p->options->labels.v[i], p->options->labels.v[i + 1]);
+	}
+	release_stages(p);
+	return rc;
+}
+
+int plan_make(struct session *s, const struct build_options *options, const struct context *context,
+	const struct dockerfile *df, struct plan *ret, struct dockerfile_location *loc, struct err *err)
+{
+	struct planner p = { .session = s, .options = options, .context = context, .df = df, .plan = ret,
+		.loc = loc, .arena = ARENA_INIT };
+	struct platform host;
+	size_t target;
+	int rc;
+
+	platform_host(&p.build_platform);
+	host = p.build_platform;
+	p.show_platform = options->nplatforms > 1;
+	p.now = options->epoch != LAYER_EPOCH_NONE ? options->epoch : clock_wall();
+	rc = check_cycles(&p, err);
+	if (rc == 0)
+		rc = find_target(&p, &target, err);
+	ret->targets = xcalloc(options->nplatforms + 1, sizeof(*ret->targets));
+	if (rc == 0 && options->nplatforms == 0)
+		rc = plan_target(&p, &host, target, err);
+	for (size_t i = 0; rc == 0 && i < options->nplatforms; i++)
+		rc = plan_target(&p, &options->platforms[i], target, err);
+	strv_release(&p.globals);
+	arena_release(&p.arena);
+	return rc;
+}
+
+void plan_release(struct plan *plan)
+{
+	for (struct op *op = plan->first, *next; op; op = next) {
+		next = op->next;
+		op_free(op);
+	}
+	for (size_t i = 0; i < plan->ntargets; i++)
+		config_release(&plan->targets[i].config);
+	free(plan->targets);
+	*plan = (struct plan)PLAN_INIT;
+}

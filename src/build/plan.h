@@ -1,0 +1,35 @@
+/* From a Dockerfile to a graph of operations and an image config per platform (dockerfile.md 2, 3, 5, 6). */
+#ifndef WHITTLE_BUILD_PLAN_H
+#define WHITTLE_BUILD_PLAN_H
+
+#include "build/build.h"
+#include "build/context.h"
+#include "build/op.h"
+#include "dockerfile/parse.h"
+
+struct plan_target {
+	struct platform platform;
+	struct op *tip;             /* NULL: an empty tree */
+	struct image_config config; /* diff_ids empty; history complete */
+};
+
+struct plan {
+	struct op *first; /* all operations, inputs first */
+	struct op *last;
+	struct plan_target *targets; /* one per platform, in the order asked for */
+	size_t ntargets;
+};
+#define PLAN_INIT { .first = NULL }
+
+/*
+ * Evaluate the Dockerfile for every platform of the options. Base images are resolved (their manifests and
+ * configs fetched), the selected files of the context are hashed; nothing is run.
+ * Returns 0 and *ret owned by the caller, or -1 and *err with *loc at the instruction: ERR_DOCKERFILE,
+ * ERR_NOT_FOUND, and what image_resolve() and copy_digest() raise.
+ */
+int plan_make(struct session *s, const struct build_options *options, const struct context *context,
+	const struct dockerfile *df, struct plan *ret, struct dockerfile_location *loc, struct err *err);
+/* Free everything; accepts PLAN_INIT. */
+void plan_release(struct plan *plan);
+
+#endif

@@ -1,0 +1,59 @@
+/* What plan.c (stages and the graph) and plan_stage.c (one instruction after the other) share. */
+#ifndef WHITTLE_BUILD_PLAN_INTERNAL_H
+#define WHITTLE_BUILD_PLAN_INTERNAL_H
+
+#include "build/plan.h"
+
+enum stage_progress { STAGE_UNSEEN, STAGE_OPEN, STAGE_READY };
+
+/* A stage while it is evaluated for one target platform, and its result. */
+struct stage_state {
+	enum stage_progress progress;
+	const struct stage *stage;
+	size_t index;
+	struct platform platform;
+	struct op *tip;             /* NULL: an empty tree */
+	struct image_config config;
+	struct strv env;            /* what words and steps see: ENV and every ARG with a value, in order */
+	struct strv args;           /* declared ARGs in order: NAME=value, or NAME without one */
+	bool cmd_here;              /* a CMD stood in this very stage (6.6) */
+	unsigned step, steps;       /* "2/4" of step names */
+};
+
+struct planner {
+	struct session *session;
+	const struct build_options *options;
+	const struct context *context;
+	const struct dockerfile *df;
+	struct plan *plan;
+	struct dockerfile_location *loc;
+	struct arena arena;         /* instructions parsed from ONBUILD triggers */
+	struct platform build_platform, target;
+	struct strv globals;        /* NAME=value: predefined and ARGs before the first FROM */
+	struct strv global_names;   /* global ARGs without a value */
+	struct stage_state *stages;
+	bool show_platform;
+	int64_t now;                /* time of everything that this build makes */
+};
+
+/* Evaluate stage index with all it needs; done already is success. */
+int plan_stage(struct planner *p, size_t index, struct err *err);
+/* Apply one instruction to st. On failure p->loc says where. */
+int plan_instruction(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err);
+/* Whether the instruction makes an operation and so counts in "2/4". */
+bool plan_counts(const struct instruction *in);
+/* Take op into the plan, or, when an equal one is there, free it and return that one. self and key are computed here. */
+struct op *plan_add(struct planner *p, struct op *op, struct strbuf *definition);
+/* Expand a word with an environment of NAME=value. */
+int plan_expand(const struct planner *p, const struct strv *env, const char *word, char **ret, struct err *err);
+/* Expand the body of a heredoc: quotes are data there, the escape is a backslash (2.6). */
+int plan_expand_heredoc(const struct strv *env, const char *content, char **ret, struct err *err);
+/* Let op copy from the image called name; it becomes an operation of its own. */
+int plan_copy_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
+	struct op *op, struct err *err);
+/* The value of a build argument, or NULL. */
+const char *plan_build_arg(const struct planner *p, const char *name);
+/* "[builder 2/4] RUN ..."; the caller frees. */
+char *plan_step_name(const struct planner *p, struct stage_state *st, const struct instruction *in);
+
+#endif

@@ -1,0 +1,739 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/doc.h"
+#include "base/fsutil.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/wire.h"
+#include "build/ports.h"
+#include "build/plan_internal.h"
+#include "dockerfile/expand.h"
+#include "store/filehash.h"
+
+#define HISTORY_COMMENT "whittle.dockerfile.v0"
+#define STEP_HOSTNAME "buildkitsandbox" /* the name that steps under BuildKit see: scripts test for it */
+
+/* ---- shared pieces ---- */
+
+static int refuse(const struct instruction *in, const char *what, struct err *err)
+{
+	return err_set(err, ERR_DOCKERFILE, "dockerfile parse error on line %d: %s is not supported by this whittle",
+		in->first_line, what);
+}
+
+/* The time is filled in by the export, which knows which entries are new. */
+static void add_history(struct stage_state *st, struct strbuf *text, bool empty)
+{
+	config_history_add(&st->config, NULL, text->buf, HISTORY_COMMENT, empty);
+}
+
+static void join(struct strbuf *sb, const struct strv *l, const char *between)
+{
+	for (size_t i = 0; i < l->len; i++)
+		strbuf_printf(sb, "%s%s", i ? between : "", l->v[i]);
+}
+
+/* As Go's %q: what histories show of CMD and ENTRYPOINT. */
+static void put_quoted(struct strbuf *sb, const char *s)
+{
+	strbuf_putc(sb, '"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			strbuf_putc(sb, '\\');
+		if (*s == '\n')
+			strbuf_puts(sb, "\\n");
+		else if (*s == '\t')
+			strbuf_puts(sb, "\\t");
+		else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			strbuf_printf(sb, "\\x%02x", (unsigned char)*s);
+		else
+			strbuf_putc(sb, *s);
+	}
+	strbuf_putc(sb, '"');
+}
+
+static const char *working_dir(const struct stage_state *st)
+{
+	return st->config.working_dir && *st->config.working_dir ? st->config.working_dir : "/";
+}
+
+static void set_string(char **to, const char *value)
+{
+	free(*to);
+	*to = xstrdup(value);
+}
+
+/* The words of in, expanded. */
+static int expand_args(struct planner *p, struct stage_state *st, const struct instruction *in, struct strv *ret,
+	struct err *err)
+{
+	for (size_t i = 0; i < in->nargs; i++) {
+		char *word;
+
+		if (plan_expand(p, &st->env, in->args[i], &word, err) < 0)
+			return -1;
+		strv_take(ret, word);
+	}
+	return 0;
+}
+
+/* A flag's value, expanded; NULL when it is absent or empty. */
+static int expand_flag(struct planner *p, struct stage_state *st, const struct instruction *in, const char *name,
+	char **ret, struct err *err)
+{
+	const char *value = instruction_flag(in, name);
+
+	*ret = NULL;
+	if (!value || !*value)
+		return 0;
+	if (plan_expand(p, &st->env, value, ret, err) < 0)
+		return -1;
+	if (!**ret) {
+		free(*ret);
+		*ret = NULL;
+	}
+	return 0;
+}
+
+/* The exec form as it stands, the shell form behind the SHELL of the stage. */
+static void command_line(const struct stage_state *st, const struct instruction *in, struct strv *ret)
+{
+	if (!in->json) {
+		if (st->config.shell_set && st->config.shell.len) {
+			strv_add_all(ret, &st->config.shell);
+		} else {
+			strv_add(ret, "/bin/sh");
+			strv_add(ret, "-c");
+		}
+	}
+	for (size_t i = 0; i < in->nargs; i++)
+		strv_add(ret, in->args[i]);
+}
+
+static bool filtered_out(const struct planner *p, const struct stage_state *st)
+{
+	if (p->options->no_cache)
+		return true;
+	for (size_t i = 0; i < p->options->no_cache_filter.len; i++)
+		if (st->stage->name && strcasecmp(st->stage->name, p->options->no_cache_filter.v[i]) == 0)
+			return true;
+	return false;
+}
+
+static struct op *new_op(struct planner *p, struct stage_state *st, const struct instruction *in, enum op_kind kind)
+{
+	struct op *op = xcalloc(1, sizeof(*op));
+
+	op->kind = kind;
+	op->base = st->tip;
+	op->platform = st->platform;
+	op->location = (struct dockerfile_location){ in->first_line, in->last_line };
+	op->name = plan_step_name(p, st, in);
+	op->no_cache = filtered_out(p, st);
+	return op;
+}
+
+/* ---- instructions that change the config alone ---- */
+
+static int do_env(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	auto_strbuf text = STRBUF_INIT;
+	auto_strv pairs = STRV_INIT;
+
+	/* All words see the environment from before the instruction (2.1). */
+	for (size_t i = 0; i < in->nkeys; i++) {
+		char *key, *value;
+
+		if (plan_expand(p, &st->env, in->keys[i], &key, err) < 0)
+			return -1;
+		strv_take(&pairs, key);
+		if (plan_expand(p, &st->env, in->values[i], &value, err) < 0)
+			return -1;
+		strv_take(&pairs, value);
+	}
+	strbuf_puts(&text, instruction_kind_name(in->kind));
+	for (size_t i = 0; i < pairs.len; i += 2) {
+		strbuf_printf(&text, " %s=%s", pairs.v[i], pairs.v[i + 1]);
+		if (in->kind == INSTRUCTION_LABEL) {
+			pairs_set(&st->config.labels, pairs.v[i], pairs.v[i + 1]);
+			continue;
+		}
+		strv_env_set(&st->env, pairs.v[i], pairs.v[i + 1]);
+		strv_env_set(&st->config.env, pairs.v[i], pairs.v[i + 1]);
+	}
+	add_history(st, &text, true);
+	return 0;
+}
+
+static void declare_arg(struct stage_state *st, const char *name, const char *value)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < st->args.len; i++)
+		if (strncmp(st->args.v[i], name, len) == 0 && (st->args.v[i][len] == '=' || !st->args.v[i][len])) {
+			free(st->args.v[i]);
+			st->args.v[i] = value ? xasprintf("%s=%s", name, value) : xstrdup(name);
+			return;
+		}
+	strv_take(&st->args, value ? xasprintf("%s=%s", name, value) : xstrdup(name));
+}
+
+static int do_arg(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	auto_strbuf text = STRBUF_INIT;
+
+	strbuf_puts(&text, "ARG");
+	for (size_t i = 0; i < in->nkeys; i++) {
+		const char *value = plan_build_arg(p, in->keys[i]);
+		auto_free char *expanded = NULL;
+
+		/* 2.7: the build argument, else the default, else the global scope. */
+		if (!value && in->values[i]) {
+			if (plan_expand(p, &st->env, in->values[i], &expanded, err) < 0)
+				return -1;
+			value = expanded;
+		} else if (!value) {
+			value = strv_env_get(&p->globals, in->keys[i]);
+		}
+		if (value)
+			strv_env_set(&st->env, in->keys[i], value);
+		declare_arg(st, in->keys[i], value);
+		strbuf_printf(&text, " %s%s%s", in->keys[i], value ? "=" : "", value ? value : "");
+	}
+	add_history(st, &text, true);
+	return 0;
+}
+
+static int do_cmd(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	bool cmd = in->kind == INSTRUCTION_CMD;
+	struct strv *list = cmd ? &st->config.cmd : &st->config.entrypoint;
+	auto_strbuf text = STRBUF_INIT;
+
+	(void)p;
+	(void)err;
+	strv_release(list);
+	command_line(st, in, list);
+	if (cmd) {
+		st->config.cmd_set = true;
+		st->config.args_escaped = true;
+		st->cmd_here = true;
+	} else {
+		st->config.entrypoint_set = list->len > 0;
+		if (!st->cmd_here) {
+			strv_release(&st->config.cmd);
+			st->config.cmd_set = false;
+		}
+	}
+	strbuf_printf(&text, "%s [", instruction_kind_name(in->kind));
+	for (size_t i = 0; i < list->len; i++) {
+		if (i)
+			strbuf_putc(&text, ' ');
+		put_quoted(&text, list->v[i]);
+	}
+	strbuf_putc(&text, ']');
+	add_history(st, &text, true);
+	return 0;
+}
+
+static int do_shell(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	auto_strbuf text = STRBUF_INIT;
+
+	(void)p;
+	(void)err;
+	strv_release(&st->config.shell);
+	for (size_t i = 0; i < in->nargs; i++)
+		strv_add(&st->config.shell, in->args[i]);
+	st->config.shell_set = true;
+	strbuf_puts(&text, "SHELL [");
+	join(&text, &st->config.shell, " ");
+	strbuf_putc(&text, ']');
+	add_history(st, &text, true);
+	return 0;
+}
+
+static int do_expose(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	auto_strv words = STRV_INIT;
+	auto_strv ports = STRV_INIT;
+	auto_strbuf text = STRBUF_INIT;
+
+	for (size_t i = 0; i < in->nargs; i++)
+		strv_add(&words, in->args[i]);
+	ports_sort(&words);
+	for (size_t i = 0; i < words.len; i++) {
+		auto_free char *word = NULL;
+
+		if (plan_expand(p, &st->env, words.v[i], &word, err) < 0)
+			return -1;
+		for (const char *at = word; *at;) {
+			size_t len = strcspn(at, " \t");
+			auto_free char *one = xstrndup(at, len);
+
+			if (len && ports_parse(one, &ports, err) < 0)
+				return -1;
+			at += len + (at[len] != '\0');
+		}
+	}
+	for (size_t i = 0; i < ports.len; i++)
+		config_set_add(&st->config.exposed_ports, ports.v[i]);
+	strbuf_puts(&text, "EXPOSE [");
+	join(&text, &ports, " ");
+	strbuf_putc(&text, ']');
+	add_history(st, &text, true);
+	return 0;
+}
+
+static int do_volume(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	auto_strv words = STRV_INIT;
+	auto_strbuf text = STRBUF_INIT;
+
+	if (expand_args(p, st, in, &words, err) < 0)
+		return -1;
+	for (size_t i = 0; i < words.len; i++) {
+		if (words.v[i][strspn(words.v[i], " \t")] == '\0')
+			return err_set(err, ERR_DOCKERFILE, "VOLUME specified can not be an empty string");
+		config_set_add(&st->config.volumes, words.v[i]);
+	}
+	strbuf_puts(&text, "VOLUME [");
+	join(&text, &words, " ");
+	strbuf_putc(&text, ']');
+	add_history(st, &text, true);
+	return 0;
+}
+
+/* USER, STOPSIGNAL and MAINTAINER: one string into one field. */
+static int do_string(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	char **field = in->kind == INSTRUCTION_USER       ? &st->config.user :
+		       in->kind == INSTRUCTION_STOPSIGNAL ? &st->config.stop_signal :
+							    &st->config.author;
+	auto_free char *value = NULL;
+	auto_strbuf text = STRBUF_INIT;
+
+	if (in->kind == INSTRUCTION_MAINTAINER)
+		value = xstrdup(in->args[0]);
+	else if (plan_expand(p, &st->env, in->args[0], &value, err) < 0)
+		return -1;
+	if (in->kind == INSTRUCTION_STOPSIGNAL && !ports_signal_valid(value))
+		return err_set(err, ERR_DOCKERFILE, "invalid signal: %s", value);
+	set_string(field, value);
+	strbuf_printf(&text, "%s %s", instruction_kind_name(in->kind), value);
+	add_history(st, &text, true);
+	return 0;
+}
+
+static int do_healthcheck(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	static const struct {
+		const char *flag, *field;
+	} times[] = { { "interval", "Interval" }, { "timeout", "Timeout" }, { "start-period", "StartPeriod" },
+		{ "start-interval", "StartInterval" } };
+	struct doc *check = doc_object(), *test = doc_array();
+	auto_strbuf text = STRBUF_INIT;
+	uint64_t retries;
+
+	(void)p;
+	(void)err;
+	if (strcasecmp(in->args[0], "NONE") == 0)
+		doc_append(test, doc_string("NONE"));
+	else
+		doc_append(test, doc_string(in->json ? "CMD" : "CMD-SHELL"));
+	for (size_t i = 1; i < in->nargs; i++)
+		doc_append(test, doc_string(in->args[i]));
+	doc_set(check, "Test", test);
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		const char *value = instruction_flag(in, times[i].flag);
+		int64_t ns = 0;
+
+		if (value && instruction_duration(value, &ns) == 0 && ns > 0)
+			doc_set_int(check, times[i].field, ns);
+	}
+	if (instruction_flag(in, "retries") && parse_u64(instruction_flag(in, "retries"), 1, INT32_MAX, &retries) == 0)
+		doc_set_int(check, "Retries", (int64_t)retries);
+	doc_free(st->config.healthcheck);
+	st->config.healthcheck = check;
+	strbuf_puts(&text, "HEALTHCHECK ");
+	doc_format(check, &text);
+	add_history(st, &text, true);
+	return 0;
+}
+
+static int do_onbuild(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	(void)p;
+	(void)err;
+	strv_add(&st->config.on_build, in->args[0]);
+	return 0;
+}
+
+/* ---- RUN ---- */
+
+/* What histories and humans see of the ARGs that a RUN could use: "|2 A=1 B= ". */
+static void put_run_args(struct strbuf *text, const struct stage_state *st)
+{
+	if (st->args.len == 0)
+		return;
+	strbuf_printf(text, "|%zu ", st->args.len);
+	for (size_t i = 0; i < st->args.len; i++) {
+		size_t len = strcspn(st->args.v[i], "=");
+		auto_free char *name = xstrndup(st->args.v[i], len);
+		const char *value = strv_env_get(&st->env, name);
+
+		strbuf_printf(text, "%s=%s ", name, value ? value : "");
+	}
+}
+
+static int run_network(struct planner *p, const struct instruction *in, enum step_network *ret, struct err *err)
+{
+	const char *flag = instruction_flag(in, "network");
+
+	*ret = p->options->network == BUILD_NETWORK_NONE ? STEP_NETWORK_NONE : STEP_NETWORK_HOST;
+	if (!flag || strcmp(flag, "default") == 0)
+		return 0;
+	if (strcmp(flag, "none") == 0) {
+		*ret = STEP_NETWORK_NONE;
+		return 0;
+	}
+	if (strcmp(flag, "host") == 0) {
+		if (p->options->network == BUILD_NETWORK_NONE)
+			return err_set(err, ERR_DOCKERFILE, "RUN --network=host in a build with --network none");
+		*ret = STEP_NETWORK_HOST;
+		return 0;
+	}
+	return err_set(err, ERR_DOCKERFILE, "unsupported network mode \"%s\"", flag);
+}
+
+/* Proxies reach the step, and nothing else: no key, no history (2.9). */
+static void add_proxies(const struct planner *p, struct strv *env)
+{
+	static const char *const names[] = { "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY",
+		"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy" };
+	size_t half = sizeof(names) / sizeof(names[0]) / 2;
+
+	for (size_t i = 0; i < half * 2; i++) {
+		const char *value = plan_build_arg(p, names[i]);
+
+		if (!value || !*value)
+			continue;
+		strv_env_set(env, names[i % half], value);
+		strv_env_set(env, names[i % half + half], value);
+	}
+}
+
+static int do_run(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	static const char *const later[] = { "mount", "device" };
+	auto_strbuf text = STRBUF_INIT;
+	auto_strbuf definition = STRBUF_INIT;
+	const char *security = instruction_flag(in, "security");
+	struct op *op;
+
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		if (instruction_flag(in, later[i])) {
+			auto_free char *what = xasprintf("RUN --%s", later[i]);
+
+			return refuse(in, what, err);
+		}
+	if (security && strcmp(security, "sandbox") != 0)
+		return err_set(err, ERR_DOCKERFILE, "RUN --security=%s: steps never run without the sandbox", security);
+	if (in->script_name)
+		return refuse(in, "a RUN heredoc that begins with #!", err);
+	op = new_op(p, st, in, OP_RUN);
+	command_line(st, in, &op->step.argv);
+	strv_copy(&op->step.env, &st->env);
+	op->step.cwd = xstrdup(working_dir(st));
+	op->step.user = xstrdup(st->config.user ? st->config.user : "");
+	op->step.hostname = xstrdup(STEP_HOSTNAME);
+	if (run_network(p, in, &op->step.network, err) < 0) {
+		op_free(op);
+		return -1;
+	}
+	wire_put_strv(&definition, &op->step.argv);
+	wire_put_strv(&definition, &op->step.env);
+	wire_put_str(&definition, op->step.cwd);
+	wire_put_str(&definition, op->step.user);
+	wire_put_str(&definition, op->step.hostname);
+	wire_put_u64(&definition, op->step.network);
+	add_proxies(p, &op->step.env);
+	strbuf_puts(&text, "RUN ");
+	put_run_args(&text, st);
+	join(&text, &op->step.argv, " ");
+	strbuf_puts(&text, " # buildkit");
+	add_history(st, &text, false);
+	st->tip = plan_add(p, op, &definition);
+	return 0;
+}
+
+/* ---- COPY, ADD, WORKDIR ---- */
+
+static bool know_digest(void *ctx, const struct stat *st, uint8_t out[DIGEST_SIZE])
+{
+	return filehash_get(ctx, st, out);
+}
+
+static void note_digest(void *ctx, const struct stat *st, const uint8_t digest[DIGEST_SIZE])
+{
+	filehash_put(ctx, st, digest);
+}
+
+/* The content that an instruction selects from the context decides about its cache, not the times of files. */
+static int digest_context(struct planner *p, struct op *op, struct err *err)
+{
+	struct copy_file_digests digests = { .ctx = p->session->store, .get = know_digest, .put = note_digest };
+	int rc;
+
+	filehash_begin(p->session->store);
+	rc = copy_digest(p->context->fd, &op->copy, &digests, op->context_digest, err);
+	filehash_end(p->session->store);
+	return rc;
+}
+
+/* The source of COPY --from: a stage by number or name, else an image. */
+static int copy_from(struct planner *p, struct stage_state *st, const struct instruction *in, struct op *op,
+	struct err *err)
+{
+	const char *from = instruction_flag(in, "from");
+	uint64_t number;
+	int index;
+
+	if (!from || !*from) {
+		op->copy.from_context = true;
+		if (p->context->ignore)
+			op->copy.ignore = xstrdup(p->context->ignore);
+		return 0;
+	}
+	if (strchr(from, '$'))
+		return err_set(err, ERR_DOCKERFILE,
+			"variable expansion is not supported for --from, define a new stage with FROM using ARG "
+			"from global scope as a workaround");
+	if (parse_u64(from, 0, UINT64_MAX, &number) == 0) {
+		if (number >= p->df->nstages)
+			return err_set(err, ERR_DOCKERFILE, "invalid stage index %s", from);
+		index = (int)number;
+	} else {
+		index = dockerfile_find_stage_any_case(p->df, from, p->df->nstages);
+	}
+	if (index >= 0 && (size_t)index >= st->index)
+		return err_set(err, ERR_DOCKERFILE,
+			"cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"", from,
+			st->stage->name ? st->stage->name : "");
+	if (index >= 0) {
+		if (plan_stage(p, (size_t)index, err) < 0)
+			return -1;
+		op->from = p->stages[index].tip;
+		op->from_empty = !op->from;
+		return 0;
+	}
+	return plan_copy_image(p, st, from, in, op, err);
+}
+
+static void put_copy_definition(const struct op *op, struct strbuf *definition)
+{
+	const struct copy_spec *c = &op->copy;
+
+	wire_put_u64(definition, c->from_context);
+	/* Of context sources only what they select counts, see digest_context(). */
+	if (!c->from_context)
+		wire_put_strv(definition, &c->sources);
+	wire_put_strv(definition, &c->file_names);
+	wire_put_strv(definition, &c->file_contents);
+	wire_put_strv(definition, &c->excludes);
+	wire_put_str(definition, c->dest);
+	wire_put_str(definition, c->chown);
+	wire_put_str(definition, c->chmod);
+	wire_put_u64(definition, c->parents);
+	wire_put_u64(definition, c->extract);
+	wire_put_u64(definition, c->make_dir_only);
+}
+
+static int check_copy_flags(const struct instruction *in, struct err *err)
+{
+	static const char *const later[] = { "link", "checksum", "keep-git-dir", "unpack" };
+
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		const char *value = instruction_flag(in, later[i]);
+		auto_free char *what = xasprintf("%s --%s", instruction_kind_name(in->kind), later[i]);
+
+		if (value && strcmp(value, "false") != 0)
+			return refuse(in, what, err);
+	}
+	return 0;
+}
+
+static int check_remote(const struct instruction *in, const char *source, struct err *err)
+{
+	bool url = strncasecmp(source, "http://", 7) == 0 || strncasecmp(source, "https://", 8) == 0;
+	bool git = strncasecmp(source, "git://", 6) == 0 || strncasecmp(source, "ssh://", 6) == 0 ||
+		   strncmp(source, "git@", 4) == 0;
+
+	if (!url && !git)
+		return 0;
+	if (in->kind == INSTRUCTION_COPY)
+		return err_set(err, ERR_DOCKERFILE, "source can't be a %s for COPY", url ? "URL" : "git ref");
+	return refuse(in, url ? "ADD of a URL" : "ADD of a git repository", err);
+}
+
+/* Absolute, with the trailing slash that makes it a folder. */
+static char *absolute_dest(const struct stage_state *st, const char *dest)
+{
+	size_t len = strlen(dest);
+	bool folder = len == 0 || strcmp(dest, ".") == 0 || dest[len - 1] == '/' ||
+		      (len > 1 && strcmp(dest + len - 2, "/.") == 0);
+	auto_free char *path = path_join(working_dir(st), len ? dest : ".");
+
+	return folder && strcmp(path, "/") != 0 ? xasprintf("%s/", path) : xstrdup(path);
+}
+
+/* Heredoc sources become files. */
+static int add_heredocs(struct stage_state *st, const struct instruction *in, struct op *op, struct err *err)
+{
+	for (size_t i = 0; i < in->nheredocs; i++) {
+		const struct heredoc *h = &in->heredocs[i];
+		char *content;
+
+		strv_add(&op->copy.file_names, h->name);
+		if (!h->expand) {
+			strv_add(&op->copy.file_contents, h->content);
+			continue;
+		}
+		if (plan_expand_heredoc(&st->env, h->content, &content, err) < 0)
+			return -1;
+		strv_take(&op->copy.file_contents, content);
+	}
+	return 0;
+}
+
+static void put_copy_history(struct strbuf *text, const struct instruction *in, const struct op *op,
+	const char *dest)
+{
+	strbuf_puts(text, instruction_kind_name(in->kind));
+	if (op->copy.parents)
+		strbuf_puts(text, " --parents");
+	if (op->copy.chown)
+		strbuf_printf(text, " --chown=%s", op->copy.chown);
+	if (op->copy.chmod)
+		strbuf_printf(text, " --chmod=%s", op->copy.chmod);
+	for (size_t i = 0; i < op->copy.sources.len; i++)
+		strbuf_printf(text, " %s", op->copy.sources.v[i]);
+	for (size_t i = 0; i < op->copy.file_names.len; i++)
+		strbuf_printf(text, " <<%s", op->copy.file_names.v[i]);
+	strbuf_printf(text, " %s # buildkit", dest);
+}
+
+/* Fill in everything but the cache key. */
+static int make_copy(struct planner *p, struct stage_state *st, const struct instruction *in, struct op *op,
+	struct strbuf *history, struct err *err)
+{
+	auto_strv words = STRV_INIT;
+	const char *exclude;
+
+	if (expand_args(p, st, in, &words, err) < 0 ||
+		expand_flag(p, st, in, "chown", &op->copy.chown, err) < 0 ||
+		expand_flag(p, st, in, "chmod", &op->copy.chmod, err) < 0 || add_heredocs(st, in, op, err) < 0)
+		return -1;
+	for (size_t i = 0; i + 1 < words.len; i++) {
+		if (check_remote(in, words.v[i], err) < 0)
+			return -1;
+		strv_add(&op->copy.sources, words.v[i]);
+	}
+	for (size_t i = 0; (exclude = instruction_flag_at(in, "exclude", i)); i++)
+		strv_add(&op->copy.excludes, exclude);
+	op->copy.parents = instruction_flag_is_set(in, "parents");
+	op->copy.extract = in->kind == INSTRUCTION_ADD;
+	op->copy.dest = absolute_dest(st, words.v[words.len - 1]);
+	op->copy.now = p->now;
+	put_copy_history(history, in, op, words.v[words.len - 1]);
+	if (copy_from(p, st, in, op, err) < 0)
+		return -1;
+	return op->copy.from_context ? digest_context(p, op, err) : 0;
+}
+
+static int do_copy(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	auto_strbuf definition = STRBUF_INIT;
+	auto_strbuf history = STRBUF_INIT;
+	struct op *op;
+
+	if (check_copy_flags(in, err) < 0)
+		return -1;
+	op = new_op(p, st, in, OP_COPY);
+	if (make_copy(p, st, in, op, &history, err) < 0) {
+		op_free(op);
+		return -1;
+	}
+	put_copy_definition(op, &definition);
+	add_history(st, &history, false);
+	st->tip = plan_add(p, op, &definition);
+	return 0;
+}
+
+static int do_workdir(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	auto_free char *value = NULL;
+	auto_free char *path = NULL;
+	auto_strbuf definition = STRBUF_INIT;
+	auto_strbuf text = STRBUF_INIT;
+	const char *user = st->config.user;
+	struct op *op;
+
+	if (plan_expand(p, &st->env, in->args[0], &value, err) < 0)
+		return -1;
+	path = path_join(working_dir(st), *value ? value : ".");
+	set_string(&st->config.working_dir, path);
+	strbuf_printf(&text, "WORKDIR %s", path);
+	if (strcmp(path, "/") == 0) {
+		st->step++;
+		add_history(st, &text, true);
+		return 0;
+	}
+	op = new_op(p, st, in, OP_COPY);
+	op->copy.make_dir_only = true;
+	op->copy.dest = xasprintf("%s/", path);
+	op->copy.now = p->now;
+	if (user && *user && strcmp(user, "root") != 0 && strcmp(user, "0") != 0)
+		op->copy.chown = xstrdup(user);
+	put_copy_definition(op, &definition);
+	add_history(st, &text, false);
+	st->tip = plan_add(p, op, &definition);
+	return 0;
+}
+
+bool plan_counts(const struct instruction *in)
+{
+	return in->kind == INSTRUCTION_RUN || in->kind == INSTRUCTION_COPY || in->kind == INSTRUCTION_ADD ||
+	       in->kind == INSTRUCTION_WORKDIR;
+}
+
+int plan_instruction(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	static int (*const handlers[])(struct planner *, struct stage_state *, const struct instruction *,
+		struct err *) = {
+		[INSTRUCTION_ARG] = do_arg,
+		[INSTRUCTION_ENV] = do_env,
+		[INSTRUCTION_LABEL] = do_env,
+		[INSTRUCTION_WORKDIR] = do_workdir,
+		[INSTRUCTION_COPY] = do_copy,
+		[INSTRUCTION_ADD] = do_copy,
+		[INSTRUCTION_RUN] = do_run,
+		[INSTRUCTION_CMD] = do_cmd,
+		[INSTRUCTION_ENTRYPOINT] = do_cmd,
+		[INSTRUCTION_USER] = do_string,
+		[INSTRUCTION_EXPOSE] = do_expose,
+		[INSTRUCTION_VOLUME] = do_volume,
+		[INSTRUCTION_STOPSIGNAL] = do_string,
+		[INSTRUCTION_SHELL] = do_shell,
+		[INSTRUCTION_HEALTHCHECK] = do_healthcheck,
+		[INSTRUCTION_ONBUILD] = do_onbuild,
+		[INSTRUCTION_MAINTAINER] = do_string,
+	};
+
+	if ((size_t)in->kind >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[in->kind])
+		return refuse(in, instruction_kind_name(in->kind), err);
+	return handlers[in->kind](p, st, in, err);
+}
