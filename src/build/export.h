@@ -39,6 +39,9 @@ void output_release(struct output *o);
 /* The checks of 9.2 that need all outputs (one stdout, a terminal, a folder where a file goes). stdout_is_tty: whether
  * stdout is a terminal. Returns 0, or -1 and ERR_USAGE. */
 int outputs_check(const struct output *outputs, size_t n, size_t nplatforms, bool stdout_is_tty, struct err *err);
+/* The checks of names: every tag is a reference, and what is pushed has one. Returns 0, or -1 and ERR_USAGE. Done again
+ * by export_products(); a command does it before the build. */
+int outputs_check_names(const struct output *outputs, size_t n, const struct strv *tags, struct err *err);
 
 /* What the engine built for one platform. */
 struct build_product {

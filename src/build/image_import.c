@@ -1,4 +1,5 @@
 /* Images from archives that come without a manifest: root file systems, and docker-archives (spec/oci.md 3.2, 3.3). */
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -105,20 +105,24 @@ static int prepare(struct session *s, const char *name, struct descriptor *top, 
 
 /* ---- pushing it ---- */
 
+struct blob_transfer {
+	const struct push *p;
+	const struct descriptor *d;
+};
+
 static void show_transfer(void *arg, uint64_t done, uint64_t total)
 {
-	const struct push *p = ((struct push **)arg)[0];
-	const struct descriptor *d = ((const struct descriptor **)arg)[1];
+	const struct blob_transfer *t = arg;
 
-	progress_status(p->s->progress, p->vertex, d->digest, done, total);
+	progress_status(t->p->s->progress, t->p->vertex, t->d->digest, done, total);
 }
 
 static int push_blob(void *ctx, size_t i, struct err *err)
 {
 	struct push *p = ctx;
 	const struct descriptor *d = &p->list->v[p->blobs[i]];
-	const void *arg[2] = { p, d };
-	struct registry_progress progress = { .fn = show_transfer, .arg = (void *)arg };
+	struct blob_transfer transfer = { .p = p, .d = d };
+	struct registry_progress progress = { .fn = show_transfer, .arg = &transfer };
 	auto_fd int fd = blob_open(p->s->store, d->digest, NULL, err);
 
 	if (fd < 0)

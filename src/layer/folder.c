@@ -87,11 +87,14 @@ static int add_xattr(struct walk *w, struct node *n, const char *name, size_t *c
 	} list = { .in = n->e.xattrs };
 	struct tree_xattr *slot;
 	size_t at = n->e.nxattrs;
+	auto_free char *unescaped = NULL;
 	const char *stored = name;
 	ssize_t len;
 
-	if (strncmp(name, OVERLAY_ESCAPED, strlen(OVERLAY_ESCAPED)) == 0 && !w->opt->plain)
-		name = name + strlen(OVERLAY_ESCAPED) - strlen(OVERLAY_PREFIX);
+	if (strncmp(name, OVERLAY_ESCAPED, strlen(OVERLAY_ESCAPED)) == 0 && !w->opt->plain) {
+		unescaped = xasprintf("%s%s", OVERLAY_PREFIX, name + strlen(OVERLAY_ESCAPED));
+		name = unescaped;
+	}
 	len = fgetxattr(n->fd, stored, w->value, LAYER_XATTR_VALUE_MAX);
 	if (len < 0)
 		return err_sys(err, "cannot read %s of '%s'", stored, w->path.buf);

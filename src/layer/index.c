@@ -176,6 +176,8 @@ static int load(struct tree_index *ix, struct err *err)
 	if (le32toh(h.version) != INDEX_VERSION)
 		return err_set(err, ERR_CORRUPT, "the tree index has version %u, not %u", le32toh(h.version),
 			INDEX_VERSION);
+	if ((le32toh(h.flags) & ~INDEX_HAS_WHITEOUTS) || h.reserved || h.reserved2)
+		return corrupt(err, "its header has unknown fields");
 	n = le64toh(h.records);
 	nx = le64toh(h.xattrs);
 	ix->strings_len = le64toh(h.strings);

@@ -10,9 +10,7 @@
 
 DEFINE_AUTO(struct doc *, doc_free)
 
-#define HEALTHCHECK_MIN_NS                                                                         \
-	1000000 /* a time below 1 ms is invalid, 0 means inherit (oci.md 1.6)                      \
-		 */
+#define HEALTHCHECK_MIN_NS 1000000 /* below 1 ms is invalid, 0 means inherit (oci.md 1.6) */
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define REPAIRED_CREATED_BY "layer without history"
 

@@ -210,11 +210,9 @@ static void damage_is_found_and_survived(void **state)
 		bytes.buf[i] ^= 0x41;
 		err = (struct err)ERR_INIT;
 		bad = index_parse(bytes.buf, bytes.len, &err);
-		if (bad && i < 52) /* the rest of the header means nothing yet */
+		if (bad)
 			fail_msg("a damaged byte %zu was not found", i);
-		if (!bad)
-			assert_int_equal(err.kind, ERR_CORRUPT);
-		index_close(bad);
+		assert_int_equal(err.kind, ERR_CORRUPT);
 		bytes.buf[i] ^= 0x41;
 	}
 	for (size_t n = 0; n < bytes.len; n++) {

@@ -300,10 +300,10 @@ static void the_hub_has_many_names(void **state)
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		auto_free char *text =
 			xasprintf("{\"auths\":{\"%s\":{" USER_PASSWORD "}}}", keys[i]);
-		auto_free char *path __attribute__((unused)) = home_file(*state, ".docker", "config.json", text);
 		auto_auth_cred cred = AUTH_CRED_INIT;
 		struct err err = ERR_INIT;
 
+		free(home_file(*state, ".docker", "config.json", text));
 		assert_int_equal(
 			auth_cred_lookup(NULL, "docker.io", "library/alpine", &cred, &err), 0);
 		if (!auth_cred_usable(&cred))

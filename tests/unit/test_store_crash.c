@@ -16,7 +16,7 @@
 #include "store/image.h"
 #include "store/stepcache.h"
 
-#define ROUNDS 60 /* children that are killed */
+#define ROUNDS 40 /* children that are killed */
 #define KILL_WITHIN 3 /* times as long as work_once() takes here: under sanitizers, on slow disks */
 #define THREADS 4
 #define PER_THREAD 40
