@@ -2,7 +2,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <curl/curl.h>
+
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -14,6 +14,7 @@
 #include "base/fsutil.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "registry/curl_lazy.h"
 #include "registry/url.h"
 
 #define CONNECT_TIMEOUT_S 30L /* TCP and TLS (appendix A) */
@@ -75,8 +76,11 @@ static bool cancelled(const struct http *http)
 
 int http_global_init(struct err *err)
 {
-	CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+	CURLcode rc;
 
+	if (curl_lazy_load(err) < 0)
+		return -1;
+	rc = curl_global_init(CURL_GLOBAL_DEFAULT);
 	if (rc != CURLE_OK)
 		return err_set(
 			err, ERR_SYSTEM, "cannot initialise libcurl: %s", curl_easy_strerror(rc));

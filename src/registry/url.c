@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <strings.h>
@@ -10,6 +9,7 @@
 #include "base/auto.h"
 #include "base/fsutil.h"
 #include "base/mem.h"
+#include "registry/curl_lazy.h"
 
 DEFINE_AUTO(CURLU *, curl_url_cleanup)
 DEFINE_AUTO(char *, curl_free)
@@ -126,7 +126,7 @@ int url_parse(const char *text, struct url *ret, struct err *err)
 	AUTO(curl_url_cleanup) CURLU *u = NULL;
 	CURLUcode rc;
 
-	if (check_bytes(text, err) < 0)
+	if (curl_lazy_load(err) < 0 || check_bytes(text, err) < 0)
 		return -1;
 	shown = display_text(text);
 	u = curl_url();
@@ -145,7 +145,7 @@ int url_resolve(const struct url *base, const char *text, struct url *ret, struc
 	AUTO(curl_url_cleanup) CURLU *u = NULL;
 	CURLUcode rc;
 
-	if (check_bytes(text, err) < 0)
+	if (curl_lazy_load(err) < 0 || check_bytes(text, err) < 0)
 		return -1;
 	shown = display_text(text);
 	u = curl_url();
