@@ -1,0 +1,393 @@
+/* Dockerfiles on FROM scratch to graphs and configs: nothing runs, nothing is fetched. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+
+#include "base/auto.h"
+#include "base/fsutil.h"
+#include "base/mem.h"
+#include "build/plan.h"
+
+static char root[] = "/tmp/whittle-plan-XXXXXX";
+static struct session session;
+static struct context context = CONTEXT_INIT;
+
+static int setup(void **state)
+{
+	auto_free char *store = NULL;
+	struct session_options o = { .isolation = ISOLATION_SINGLE };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	if (!mkdtemp(root))
+		return -1;
+	store = xasprintf("%s/store", root);
+	o.root = store;
+	context.fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return session_open(&session, &o, &err);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	session_close(&session);
+	close_fd(context.fd);
+	return remove_tree(AT_FDCWD, root);
+}
+
+struct result {
+	struct plan plan;
+	struct dockerfile *df;
+	struct dockerfile_location location;
+	struct build_options options;
+	struct err err;
+	int rc;
+};
+
+static void begin(struct result *r)
+{
+	memset(r, 0, sizeof(*r));
+	build_options_init(&r->options);
+	r->options.epoch = 1700000000;
+}
+
+static void make(struct result *r, const char *text)
+{
+	r->df = dockerfile_parse("Dockerfile", text, strlen(text), &r->location, &r->err);
+	r->rc = r->df ? plan_make(&session, &r->options, &context, r->df, &r->plan, &r->location, &r->err) : -1;
+}
+
+static void end(struct result *r)
+{
+	plan_release(&r->plan);
+	dockerfile_free(r->df);
+	build_options_release(&r->options);
+}
+
+static char *config_of(const char *text)
+{
+	struct result r;
+	auto_strbuf json = STRBUF_INIT;
+
+	begin(&r);
+	make(&r, text);
+	if (r.rc < 0)
+		fail_msg("%s", r.err.msg);
+	config_format(&r.plan.targets[0].config, &json);
+	end(&r);
+	return strbuf_take(&json);
+}
+
+static void has(const char *text, const char *piece)
+{
+	auto_free char *json = config_of(text);
+
+	if (!strstr(json, piece))
+		fail_msg("no %s in %s", piece, json);
+}
+
+static void has_not(const char *text, const char *piece)
+{
+	auto_free char *json = config_of(text);
+
+	if (strstr(json, piece))
+		fail_msg("%s in %s", piece, json);
+}
+
+static void refused(const char *text, int line, const char *message)
+{
+	struct result r;
+
+	begin(&r);
+	make(&r, text);
+	assert_int_equal(r.rc, -1);
+	assert_int_equal(r.err.kind, ERR_DOCKERFILE);
+	assert_string_equal(r.err.msg, message);
+	assert_int_equal(r.location.first_line, line);
+	end(&r);
+}
+
+static void env_and_arg(void **state)
+{
+	(void)state;
+	has("FROM scratch\nENV a=1 b=$a\n", "\"Env\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:"
+					     "/bin\",\"a=1\",\"b=\"]");
+	has("FROM scratch\nENV abc=hello\nENV abc=bye def=$abc\n", "\"abc=bye\",\"def=hello\"");
+	has("FROM scratch\nARG v=1\nENV w=${v}x\n", "\"w=1x\"");
+	has_not("FROM scratch\nARG secret=1\n", "\"secret=1\"]");
+	/* The later of ARG and ENV wins for words, the config keeps ENV alone. */
+	has("FROM scratch\nENV a=env\nARG a=arg\nLABEL l=$a\n", "\"Labels\":{\"l\":\"arg\"}");
+	has("FROM scratch\nARG a=arg\nENV a=env\nLABEL l=$a\n", "\"Labels\":{\"l\":\"env\"}");
+}
+
+static void the_global_scope(void **state)
+{
+	(void)state;
+	has("ARG g=7\nFROM scratch\nARG g\nLABEL l=$g\n", "\"l\":\"7\"");
+	has("ARG g=7\nFROM scratch\nLABEL l=x$g\n", "\"l\":\"x\"");
+	has("ARG g=7\nFROM scratch\nARG g=8\nLABEL l=$g\n", "\"l\":\"8\"");
+	has("ARG b=scratch\nFROM ${b}\nLABEL l=ok\n", "\"l\":\"ok\"");
+	has("FROM scratch\nARG TARGETOS\nLABEL l=$TARGETOS\n", "\"l\":\"linux\"");
+	has("FROM scratch\nLABEL l=x$TARGETOS\n", "\"l\":\"x\"");
+}
+
+static void build_arguments_win(void **state)
+{
+	struct result r;
+	auto_strbuf json = STRBUF_INIT;
+
+	(void)state;
+	begin(&r);
+	strv_env_set(&r.options.build_args, "v", "given");
+	strv_env_set(&r.options.build_args, "undeclared", "x");
+	make(&r, "FROM scratch\nARG v=${broken?no}\nLABEL l=$v m=$undeclared\n");
+	assert_int_equal(r.rc, 0);
+	config_format(&r.plan.targets[0].config, &json);
+	assert_non_null(strstr(json.buf, "\"l\":\"given\",\"m\":\"\""));
+	end(&r);
+}
+
+/* 6.6, the truth table */
+static void entrypoint_and_cmd(void **state)
+{
+	(void)state;
+	has("FROM scratch\nCMD [\"y\"]\n", "\"Cmd\":[\"y\"]");
+	has_not("FROM scratch AS a\nCMD [\"x\"]\nFROM a\nENTRYPOINT [\"e\"]\n", "\"Cmd\":");
+	has("FROM scratch AS a\nCMD [\"x\"]\nFROM a\nENTRYPOINT [\"e\"]\n", "\"Entrypoint\":[\"e\"]");
+	has("FROM scratch\nCMD [\"y\"]\nENTRYPOINT [\"e\"]\n", "\"Entrypoint\":[\"e\"],\"Cmd\":[\"y\"]");
+	has("FROM scratch\nENTRYPOINT [\"e\"]\nCMD [\"y\"]\n", "\"Entrypoint\":[\"e\"],\"Cmd\":[\"y\"]");
+	has_not("FROM scratch AS a\nCMD [\"x\"]\nFROM a\nENTRYPOINT []\n", "\"Cmd\":");
+	has("FROM scratch\nCMD echo hi\n", "\"Cmd\":[\"/bin/sh\",\"-c\",\"echo hi\"]");
+	has("FROM scratch\nSHELL [\"/bin/ash\",\"-ec\"]\nCMD echo hi\n", "\"Cmd\":[\"/bin/ash\",\"-ec\",\"echo hi\"]");
+}
+
+static void other_fields(void **state)
+{
+	(void)state;
+	has("FROM scratch\nEXPOSE 80 443/udp 9000-9001\n",
+		"\"ExposedPorts\":{\"443/udp\":{},\"80/tcp\":{},\"9000/tcp\":{},\"9001/tcp\":{}}");
+	has("FROM scratch\nVOLUME /data /a\n", "\"Volumes\":{\"/a\":{},\"/data\":{}}");
+	has("FROM scratch\nUSER app:staff\n", "\"User\":\"app:staff\"");
+	has("FROM scratch\nSTOPSIGNAL SIGQUIT\n", "\"StopSignal\":\"SIGQUIT\"");
+	has("FROM scratch\nMAINTAINER me\n", "\"author\":\"me\"");
+	has("FROM scratch\nLABEL a=1\nLABEL b=2 a=3\n", "\"Labels\":{\"a\":\"3\",\"b\":\"2\"}");
+	has("FROM scratch\nHEALTHCHECK --interval=2s --retries=3 CMD true\n",
+		"\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"true\"],\"Interval\":2000000000,\"Retries\":3}");
+	has("FROM scratch\nONBUILD RUN x\n", "\"OnBuild\":[\"RUN x\"]");
+	has("FROM scratch\nWORKDIR /a\nWORKDIR b\n", "\"WorkingDir\":\"/a/b\"");
+}
+
+static void triggers_fire_once(void **state)
+{
+	(void)state;
+	/* A stage's triggers belong to whoever builds from the image it becomes, not to the stages behind it. */
+	has_not("FROM scratch AS a\nONBUILD LABEL fired=1\nFROM a\n", "\"OnBuild\"");
+}
+
+static unsigned count_ops(const struct plan *plan)
+{
+	unsigned n = 0;
+
+	for (const struct op *op = plan->first; op; op = op->next)
+		n++;
+	return n;
+}
+
+static void stages_that_nobody_needs_are_not_planned(void **state)
+{
+	struct result r;
+
+	(void)state;
+	begin(&r);
+	make(&r, "FROM scratch AS a\nRUN a\nFROM scratch AS b\nRUN b\nFROM scratch AS c\nRUN c\n");
+	assert_int_equal(r.rc, 0);
+	assert_int_equal(count_ops(&r.plan), 1);
+	end(&r);
+	begin(&r);
+	r.options.target = "B";
+	make(&r, "FROM scratch AS a\nRUN a\nFROM a AS b\nRUN b\nFROM scratch AS c\nRUN c\n");
+	assert_int_equal(r.rc, 0);
+	assert_int_equal(count_ops(&r.plan), 2);
+	end(&r);
+}
+
+static void equal_steps_of_two_platforms_are_one(void **state)
+{
+	static const char text[] = "FROM --platform=$BUILDPLATFORM scratch AS build\nRUN same\n"
+				   "FROM scratch\nRUN other\nCOPY --from=build /x /x\n";
+	struct result r;
+
+	(void)state;
+	begin(&r);
+	r.options.nplatforms = 2;
+	r.options.platforms = xcalloc(2, sizeof(*r.options.platforms));
+	snprintf(r.options.platforms[0].os, 8, "linux");
+	snprintf(r.options.platforms[0].architecture, 8, "arm64");
+	r.options.platforms[1] = r.options.platforms[0];
+	snprintf(r.options.platforms[1].architecture, 8, "s390x");
+	make(&r, text);
+	assert_int_equal(r.rc, 0);
+	assert_int_equal(r.plan.ntargets, 2);
+	assert_int_equal(count_ops(&r.plan), 1 + 2 + 2);
+	end(&r);
+}
+
+static struct op *only_op(struct result *r, const char *text)
+{
+	begin(r);
+	make(r, text);
+	assert_int_equal(r->rc, 0);
+	return r->plan.last;
+}
+
+/* 8.3: what counts for a RUN and what does not */
+static void keys(void **state)
+{
+	static const char base[] = "FROM scratch\nRUN x\n";
+	static const char *const same[] = { "# comment\nFROM scratch\nRUN x\n", "FROM scratch\nLABEL a=b\nRUN x\n",
+		"FROM scratch\nCMD y\nRUN   x\n", "FROM scratch AS named\nEXPOSE 80\nrun x\n" };
+	static const char *const other[] = { "FROM scratch\nRUN y\n", "FROM scratch\nENV a=b\nRUN x\n",
+		"FROM scratch\nARG unused=1\nRUN x\n", "FROM scratch\nUSER 7\nRUN x\n",
+		"FROM scratch\nSHELL [\"/s\"]\nRUN x\n", "FROM scratch\nRUN --network=none x\n",
+		"FROM scratch\nRUN before\nRUN x\n", "FROM scratch\nRUN [\"x\"]\n" };
+	struct result a, b;
+	const struct op *first = only_op(&a, base);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		if (memcmp(first->key, only_op(&b, same[i])->key, DIGEST_SIZE) != 0)
+			fail_msg("another key for: %s", same[i]);
+		end(&b);
+	}
+	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+		if (memcmp(first->key, only_op(&b, other[i])->key, DIGEST_SIZE) == 0)
+			fail_msg("the same key for: %s", other[i]);
+		end(&b);
+	}
+	end(&a);
+}
+
+static void proxies_reach_the_step_and_no_key(void **state)
+{
+	struct result a, b;
+	const struct op *plain = only_op(&a, "FROM scratch\nRUN x\n"), *op;
+
+	(void)state;
+	begin(&b);
+	strv_env_set(&b.options.build_args, "http_proxy", "http://p:1");
+	make(&b, "FROM scratch\nRUN x\n");
+	op = b.plan.last;
+	assert_memory_equal(plain->key, op->key, DIGEST_SIZE);
+	assert_string_equal(strv_env_get(&op->step.env, "HTTP_PROXY"), "http://p:1");
+	assert_string_equal(strv_env_get(&op->step.env, "http_proxy"), "http://p:1");
+	assert_null(strstr(b.plan.targets[0].config.history[0].created_by, "http"));
+	end(&a);
+	end(&b);
+}
+
+static void histories(void **state)
+{
+	struct result r;
+	const struct image_config *c;
+
+	(void)state;
+	begin(&r);
+	make(&r, "FROM scratch\nARG A=1\nENV B=2\nRUN echo hi\nWORKDIR /w\nCMD [\"a\",\"b c\"]\n");
+	assert_int_equal(r.rc, 0);
+	c = &r.plan.targets[0].config;
+	assert_int_equal(c->nhistory, 5);
+	assert_string_equal(c->history[0].created_by, "ARG A=1");
+	assert_true(c->history[0].empty_layer);
+	assert_string_equal(c->history[1].created_by, "ENV B=2");
+	assert_string_equal(c->history[2].created_by, "RUN |1 A=1 /bin/sh -c echo hi # buildkit");
+	assert_false(c->history[2].empty_layer);
+	assert_string_equal(c->history[3].created_by, "WORKDIR /w");
+	assert_false(c->history[3].empty_layer);
+	assert_string_equal(c->history[4].created_by, "CMD [\"a\" \"b c\"]");
+	end(&r);
+}
+
+static void mistakes_name_their_line(void **state)
+{
+	(void)state;
+	refused("FROM scratch AS a\nCOPY --from=b /x /x\nFROM scratch AS b\nCOPY --from=a /y /y\n", 4,
+		"circular dependency detected on stage: a");
+	refused("FROM scratch AS a\nCOPY --from=a /x /x\n", 2, "circular dependency detected on stage: a");
+	refused("FROM scratch AS a\nCOPY --from=b /x /x\nFROM scratch AS b\nFROM a\n", 2,
+		"cannot copy from stage \"b\", it needs to be defined before current stage \"a\"");
+	refused("FROM scratch\nCOPY --from=3 /x /x\n", 2, "invalid stage index 3");
+	refused("ARG v\nFROM ${v}\n", 2, "base name (${v}) should not be blank");
+	refused("FROM --platform=$nothing scratch\n", 1, "empty platform value from expression $nothing");
+	refused("FROM scratch\nRUN --mount=type=cache,target=/c x\n", 2,
+		"dockerfile parse error on line 2: RUN --mount is not supported by this whittle");
+	refused("FROM scratch\nCOPY --link a b\n", 2,
+		"dockerfile parse error on line 2: COPY --link is not supported by this whittle");
+	refused("FROM scratch\nADD https://example.org/x /x\n", 2,
+		"dockerfile parse error on line 2: ADD of a URL is not supported by this whittle");
+	refused("FROM scratch\nRUN --security=insecure x\n", 2,
+		"RUN --security=insecure: steps never run without the sandbox");
+	refused("FROM scratch\nSTOPSIGNAL SIGNONSENSE\n", 2, "invalid signal: SIGNONSENSE");
+	refused("FROM scratch\nEXPOSE 70000\n", 2, "invalid containerPort: 70000");
+	refused("FROM scratch\nVOLUME \"\"\n", 2, "VOLUME specified can not be an empty string");
+	refused("FROM scratch\nCOPY --from=$x a b\n", 2,
+		"variable expansion is not supported for --from, define a new stage with FROM using ARG from global "
+		"scope as a workaround");
+}
+
+static void a_target_that_is_not_there(void **state)
+{
+	struct result r;
+
+	(void)state;
+	begin(&r);
+	r.options.target = "nope";
+	make(&r, "FROM scratch AS a\n");
+	assert_int_equal(r.rc, -1);
+	assert_string_equal(r.err.msg, "target stage \"nope\" could not be found");
+	end(&r);
+}
+
+static void ten_thousand_stages_are_planned(void **state)
+{
+	auto_strbuf text = STRBUF_INIT;
+	struct result r;
+
+	(void)state;
+	strbuf_puts(&text, "FROM scratch AS s0\nRUN x\n");
+	for (int i = 1; i < 9999; i++)
+		strbuf_printf(&text, "FROM s%d AS s%d\n", i - 1, i);
+	begin(&r);
+	make(&r, text.buf);
+	assert_int_equal(r.rc, 0);
+	assert_int_equal(count_ops(&r.plan), 1);
+	end(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(env_and_arg),
+		cmocka_unit_test(the_global_scope),
+		cmocka_unit_test(build_arguments_win),
+		cmocka_unit_test(entrypoint_and_cmd),
+		cmocka_unit_test(other_fields),
+		cmocka_unit_test(triggers_fire_once),
+		cmocka_unit_test(stages_that_nobody_needs_are_not_planned),
+		cmocka_unit_test(equal_steps_of_two_platforms_are_one),
+		cmocka_unit_test(keys),
+		cmocka_unit_test(proxies_reach_the_step_and_no_key),
+		cmocka_unit_test(histories),
+		cmocka_unit_test(mistakes_name_their_line),
+		cmocka_unit_test(a_target_that_is_not_there),
+		cmocka_unit_test(ten_thousand_stages_are_planned),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
