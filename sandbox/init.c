@@ -31,7 +31,6 @@
 
 #define PROC_ATTRS (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 #define NOFILE_MAX 1048576
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* What a step must not see, or not change; absent ones are skipped. */
 static const char *const masked_files[] = { "proc/kcore", "proc/keys", "proc/timer_list",
@@ -236,7 +235,7 @@ static int execute(const struct step_spec *spec, char *const *env, struct err *e
 		execve(file, spec->argv.v, env);
 		return explain_exec(file, errno, err);
 	}
-	for (path = path ? path : DEFAULT_PATH; *file;) {
+	for (path = path ? path : ""; *file;) {
 		size_t len = strcspn(path, ":");
 		auto_free char *full = xasprintf("%.*s/%s", len ? (int)len : 1, len ? path : ".", file);
 
@@ -249,8 +248,11 @@ static int execute(const struct step_spec *spec, char *const *env, struct err *e
 		if (*path++ != ':')
 			break;
 	}
-	if (reason == ENOENT)
-		return err_set(err, ERR_STEP, "executable '%s' is not in PATH of the image", file);
+	if (reason == ENOENT) {
+		err_set(err, ERR_STEP, "executable '%s' is not in PATH of the image", file);
+		err->sys = ENOENT;
+		return -1;
+	}
 	return explain_exec(file, reason, err);
 }
 

@@ -23,7 +23,7 @@ struct step_spec {
 	struct strv lowers; /* folders relative to the store, top layer first; the stub is added below */
 	char *upper, *work; /* relative to the store; both empty folders */
 	struct strv argv;   /* argv[0] without a slash is searched in PATH of env */
-	struct strv env;    /* complete; HOME is added from the image's passwd where it is missing */
+	struct strv env;    /* complete, PATH included; HOME is added from the image's passwd where it is missing */
 	char *cwd;          /* absolute; made when missing, owned by the user */
 	char *user;         /* "user[:group]" or NULL for root */
 	char *hostname;
@@ -51,7 +51,7 @@ int step_result_get(const struct strbuf *reply, struct step_result *ret, struct 
 /*
  * The step job of the table: descriptors are stdin, stdout and stderr of the program.
  * Ends with a step_result as its reply as soon as every process of the step is dead (the teardown of the mounts goes on
- * behind it), or with: ERR_STEP (the program cannot be executed), ERR_INPUT (user, working folder),
+ * behind it), or with: ERR_STEP (the program cannot be executed; sys says why), ERR_INPUT (user, working folder),
  * ERR_SANDBOX, ERR_SYSTEM.
  */
 int step_run(struct job *job, struct err *err);

@@ -140,12 +140,16 @@ static int merge(int from, int to, const char *path, struct err *err);
 static int merge_folder(int from, int to, const char *name, const char *path, const struct stat *st, struct err *err)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, st->st_mtim };
-	auto_fd int from_fd = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	auto_fd int from_fd = openat(from, name, flags);
 	auto_fd int to_fd = -1;
 
-	(void)fchmodat(to, name, (st->st_mode & 07777) | S_IRWXU, 0);
-	to_fd = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (from_fd < 0 || to_fd < 0)
+	if (from_fd < 0)
+		return err_sys(err, "cannot open '%s'", path);
+	to_fd = openat(to, name, flags);
+	if (to_fd < 0 && errno == EACCES && fchmodat(to, name, S_IRWXU, 0) == 0)
+		to_fd = openat(to, name, flags);
+	if (to_fd < 0 || fchmod(to_fd, (st->st_mode & 07777) | S_IRWXU) < 0)
 		return err_sys(err, "cannot open '%s'", path);
 	if (merge(from_fd, to_fd, path, err) < 0)
 		return -1;

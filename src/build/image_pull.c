@@ -111,5 +111,9 @@ int image_pull(struct session *s, const char *name, const struct platform *platf
 	auto_free char *title = xasprintf("pulling %s", name);
 	unsigned vertex = progress_start(s->progress, title);
 
-	return image_vertex_end(s, vertex, pull(s, name, platforms, n, vertex, ret_digest, err), err);
+	int rc = pull(s, name, platforms, n, vertex, ret_digest, err);
+
+	if (rc < 0)
+		err_wrap(err, "cannot pull '%s'", name);
+	return image_vertex_end(s, vertex, rc, err);
 }

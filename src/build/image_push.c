@@ -229,9 +229,9 @@ static int target(const char *to, struct reference *ret, struct err *err)
 static int push(struct session *s, const char *name, const struct reference *to, unsigned vertex,
 	struct descriptor *top, struct err *err)
 {
-	if (prepare(s, name, top, err) < 0)
-		return -1;
-	return image_push_tree(s, top, to, vertex, err);
+	if (prepare(s, name, top, err) == 0 && image_push_tree(s, top, to, vertex, err) == 0)
+		return 0;
+	return err_wrap(err, "cannot push '%s'", name);
 }
 
 int image_push(struct session *s, const char *name, const char *to, char ret_digest[DIGEST_STR_SIZE], struct err *err)

@@ -13,7 +13,6 @@
 #include "dockerfile/suggest.h"
 
 #define KEY_VERSION "whittle step 1" /* changes when the meaning of a key does */
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static const char *lookup_env(void *ctx, const char *name)
 {
@@ -258,7 +257,7 @@ static int start_stage(struct planner *p, struct stage_state *st, struct err *er
 	free(st->config.created);
 	st->config.created = NULL;
 	if (!strv_env_get(&st->config.env, "PATH"))
-		strv_env_set(&st->config.env, "PATH", DEFAULT_PATH);
+		strv_env_set(&st->config.env, "PATH", CONFIG_DEFAULT_PATH);
 	strv_copy(&st->env, &st->config.env);
 	return 0;
 }

@@ -12,7 +12,6 @@
 #include "sandbox/step.h"
 #include "store/snapshot.h"
 
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define RUN_HOSTNAME "whittle"
 
 /* What runs: entrypoint and command as docker run combines them. */
@@ -35,7 +34,7 @@ static void environment(const struct run_options *o, const struct image_config *
 		if (strchr(c->env.v[i], '=') && c->env.v[i][0] != '=') /* a bare NAME is not ours to fill in */
 			strv_add(env, c->env.v[i]);
 	if (!strv_env_get(env, "PATH"))
-		strv_env_set(env, "PATH", DEFAULT_PATH);
+		strv_env_set(env, "PATH", CONFIG_DEFAULT_PATH);
 	if (isatty(STDOUT_FILENO) && getenv("TERM"))
 		strv_env_set(env, "TERM", getenv("TERM"));
 	for (size_t i = 0; i < o->env.len; i++) {

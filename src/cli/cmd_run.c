@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 
 #include "build/build.h"
@@ -77,7 +78,11 @@ static int run_run(const struct command *self, int argc, char **argv)
 	strv_release(&o.argv);
 	strv_release(&o.env);
 	strv_release(&opt.env);
-	return status < 0 ? cli_fail(&err) : status;
+	if (status >= 0)
+		return status;
+	cli_fail(&err);
+	/* As a shell says it: the program is not there, or cannot be executed. */
+	return err.kind == ERR_STEP ? (err.sys == ENOENT ? 127 : 126) : cli_status(&err);
 }
 
 const struct command command_run = { "run", "[OPTIONS] IMAGE [COMMAND...]", "run a program of an image in the sandbox",

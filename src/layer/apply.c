@@ -59,7 +59,8 @@ struct folder_writer {
 
 /* ---- metadata ---- */
 
-static int set_owner(const struct folder_writer *w, int fd, const char *name, const struct meta *m, struct err *err)
+static int set_owner(const struct folder_writer *w, int fd, const char *name, const struct meta *m,
+	struct err *err)
 {
 	if (!w->opt.chown || (m->uid == w->uid && m->gid == w->gid && !w->gid_inherited))
 		return 0;
@@ -67,7 +68,8 @@ static int set_owner(const struct folder_writer *w, int fd, const char *name, co
 		return 0;
 	if (errno == EINVAL)
 		return err_set(err, ERR_SANDBOX,
-			"'%s' belongs to %u:%u, which is outside of the subordinate ids of this user; a range of 65536 "
+			"'%s' belongs to %u:%u, which is outside of the subordinate ids of this "
+			"user; a range of 65536 "
 			"ids in /etc/subuid and /etc/subgid is needed",
 			m->path, m->uid, m->gid);
 	return err_sys(err, "cannot set the owner of '%s' to %u:%u", m->path, m->uid, m->gid);
@@ -76,12 +78,13 @@ static int set_owner(const struct folder_writer *w, int fd, const char *name, co
 static int set_times(int fd, const char *name, const struct meta *m, struct err *err)
 {
 	struct timespec times[2] = {
-		{ .tv_nsec = UTIME_OMIT },
-		{ .tv_sec = (time_t)m->mtime, .tv_nsec = (long)m->mtime_ns },
+		{.tv_nsec = UTIME_OMIT},
+		{.tv_sec = (time_t)m->mtime, .tv_nsec = (long)m->mtime_ns},
 	};
 	int result = name ? utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW) : futimens(fd, times);
 
-	/* mostly the kernel clamps what the file system cannot hold; a time is not worth a failure */
+	/* mostly the kernel clamps what the file system cannot hold; a time is not worth a failure
+	 */
 	if (result < 0 && errno != EOVERFLOW)
 		return err_sys(err, "cannot set the time of '%s'", m->path);
 	return 0;
@@ -148,7 +151,8 @@ static struct meta meta_of(const struct tree_entry *e)
 }
 
 /* Remember what the directory m->path gets at the end; the last word counts. */
-static struct meta *remember_dir(struct folder_writer *w, const char *path, size_t len, struct meta m)
+static struct meta *remember_dir(
+	struct folder_writer *w, const char *path, size_t len, struct meta m)
 {
 	uint32_t *at = keymap_find(&w->dir_map, path, len);
 
@@ -174,7 +178,8 @@ static void forget_parent(struct folder_writer *w)
 static int dir_error(const char *dir, struct err *err)
 {
 	if (errno == ENOTDIR)
-		return err_set(err, ERR_INPUT, "'%s' is no directory in the same layer and cannot hold entries", dir);
+		return err_set(err, ERR_INPUT,
+			"'%s' is no directory in the same layer and cannot hold entries", dir);
 	if (errno == ELOOP)
 		return err_set(err, ERR_INPUT, "too many symbolic links in '%s'", dir);
 	return err_sys(err, "cannot open the folder '%s'", dir);
@@ -182,17 +187,19 @@ static int dir_error(const char *dir, struct err *err)
 
 static int open_dir(struct folder_writer *w, const char *dir, unsigned links, struct err *err);
 
-/* Where the dangling link name in the directory base leads; opened as a directory, made if need be. */
-static int open_link_target(struct folder_writer *w, int base_fd, const char *base, const char *name, unsigned links,
-	struct err *err)
+/* Where the dangling link name in the directory base leads; opened as a directory, made if need be.
+ */
+static int open_link_target(struct folder_writer *w, int base_fd, const char *base,
+	const char *name, unsigned links, struct err *err)
 {
 	char target[LAYER_PATH_MAX + 1];
 	auto_free char *joined = NULL, *clean = NULL;
 	ssize_t n = readlinkat(base_fd, name, target, sizeof(target) - 1);
 
 	if (n < 0)
-		return err_set(err, ERR_INPUT, "'%s%s%s' is no directory in the same layer and cannot hold entries",
-			base, base[0] ? "/" : "", name);
+		return err_set(err, ERR_INPUT,
+			"'%s%s%s' is no directory in the same layer and cannot hold entries", base,
+			base[0] ? "/" : "", name);
 	if (links >= LAYER_LINKS_MAX)
 		return err_set(err, ERR_INPUT, "too many symbolic links in '%s/%s'", base, name);
 	target[n] = '\0';
@@ -201,7 +208,8 @@ static int open_link_target(struct folder_writer *w, int base_fd, const char *ba
 	return open_dir(w, clean + 1, links + 1, err);
 }
 
-/* Make the directory dir, which is missing, with all above it. Returns it opened, or -1 and *err. */
+/* Make the directory dir, which is missing, with all above it. Returns it opened, or -1 and *err.
+ */
 static int make_dir(struct folder_writer *w, const char *dir, unsigned links, struct err *err)
 {
 	size_t parent_len = tree_parent_len(dir);
@@ -218,7 +226,7 @@ static int make_dir(struct folder_writer *w, const char *dir, unsigned links, st
 		return err_sys(err, "cannot make the folder '%s'", dir);
 	}
 	w->made++;
-	remember_dir(w, dir, strlen(dir), (struct meta){ .mode = 0755 });
+	remember_dir(w, dir, strlen(dir), (struct meta){.mode = 0755});
 	fd = openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? dir_error(dir, err) : fd;
 }
@@ -264,14 +272,17 @@ static int make_room(int dir_fd, const char *name, const char *path, struct err 
 
 /* ---- objects ---- */
 
-static int try_file(struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e)
+static int try_file(
+	struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e)
 {
 	(void)e;
-	w->file_fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	w->file_fd =
+		openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	return w->file_fd < 0 ? -1 : 0;
 }
 
-static int try_dir(struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e)
+static int try_dir(
+	struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e)
 {
 	struct stat st;
 
@@ -287,13 +298,15 @@ static int try_dir(struct folder_writer *w, int dir_fd, const char *name, const 
 	return -1;
 }
 
-static int try_symlink(struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e)
+static int try_symlink(
+	struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e)
 {
 	(void)w;
 	return symlinkat(e->link, dir_fd, name);
 }
 
-static int try_fifo(struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e)
+static int try_fifo(
+	struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e)
 {
 	(void)w;
 	(void)e;
@@ -301,7 +314,8 @@ static int try_fifo(struct folder_writer *w, int dir_fd, const char *name, const
 }
 
 /* The target's directory inside the root, its last component not followed. */
-static int try_hardlink(struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e)
+static int try_hardlink(
+	struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e)
 {
 	size_t len = tree_parent_len(e->link);
 	auto_free char *parent = xstrndup(e->link, len);
@@ -320,21 +334,24 @@ static int try_hardlink(struct folder_writer *w, int dir_fd, const char *name, c
 	return linkat(from, path_base(e->link), dir_fd, name, 0);
 }
 
-typedef int try_function(struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e);
+typedef int try_function(
+	struct folder_writer *w, int dir_fd, const char *name, const struct tree_entry *e);
 
 static int creation_error(const struct tree_entry *e, struct err *err)
 {
 	if (e->type == ENTRY_HARDLINK && errno == ENOENT)
-		return err_set(err, ERR_UNSUPPORTED, "hard link '%s' points at '%s', which is not in this layer",
-			e->path, e->link);
-	if (e->type == ENTRY_HARDLINK && errno == EISDIR)
-		return err_set(err, ERR_INPUT, "hard link '%s' points at '%s', which is a directory", e->path,
+		return err_set(err, ERR_UNSUPPORTED,
+			"hard link '%s' points at '%s', which is not in this layer", e->path,
 			e->link);
+	if (e->type == ENTRY_HARDLINK && errno == EISDIR)
+		return err_set(err, ERR_INPUT,
+			"hard link '%s' points at '%s', which is a directory", e->path, e->link);
 	return err_sys(err, "cannot make the %s '%s'", entry_type_name(e->type), e->path);
 }
 
 /* Make the object e, in place of whatever is there. Returns its directory, owned by w, or -1. */
-static int create(struct folder_writer *w, const struct tree_entry *e, try_function *try, struct err *err)
+static int create(
+	struct folder_writer *w, const struct tree_entry *e, try_function *try, struct err *err)
 {
 	const char *name = path_base(e->path);
 	int dir_fd = enter_parent(w, e->path, err);
@@ -353,7 +370,8 @@ static int create(struct folder_writer *w, const struct tree_entry *e, try_funct
 	}
 	w->made++;
 	if (removed) {
-		/* paths that led through what was there lead elsewhere now; this directory itself stays */
+		/* paths that led through what was there lead elsewhere now; this directory itself
+		 * stays */
 		strbuf_reset(&w->parent);
 		strbuf_puts(&w->parent, "/"); /* equal to no path of an entry */
 	}
@@ -421,7 +439,8 @@ static int take_opaque(struct folder_writer *w, const char *path, struct err *er
 	size_t len = strlen(path);
 
 	if (w->opt.plain)
-		return err_set(err, ERR_INPUT, "an opaque directory has no place in an ordinary folder: '%s'", path);
+		return err_set(err, ERR_INPUT,
+			"an opaque directory has no place in an ordinary folder: '%s'", path);
 	if (!keymap_find(&w->opaque, path, len))
 		keymap_put(&w->opaque, arena_strndup(&w->arena, path, len), len, 0);
 	return 0;
@@ -432,7 +451,8 @@ static int take_whiteout(struct folder_writer *w, const struct tree_entry *e, st
 	if (e->opaque)
 		return take_opaque(w, e->path, err);
 	if (w->opt.plain)
-		return err_set(err, ERR_INPUT, "a whiteout has no place in an ordinary folder: '%s'", e->path);
+		return err_set(err, ERR_INPUT,
+			"a whiteout has no place in an ordinary folder: '%s'", e->path);
 	GROW(w->whiteouts, w->nwhiteouts, w->whiteouts_cap);
 	w->whiteouts[w->nwhiteouts++] = arena_strdup(&w->arena, e->path);
 	return 0;
@@ -492,8 +512,8 @@ static int compare_paths(const void *pa, const void *pb)
 }
 
 /*
- * Whiteouts first, as those of directories of the same layer make more opaque ones; and sorted, so that these
- * come before what lies below them.
+ * Whiteouts first, as those of directories of the same layer make more opaque ones; and sorted, so
+ * that these come before what lies below them.
  */
 static int make_hidden(struct folder_writer *w, struct err *err)
 {
@@ -524,7 +544,8 @@ static int writer_entry(struct tree_sink *sink, const struct tree_entry *e, stru
 	if (w->pending > 0)
 		return err_set(err, ERR_INPUT, "contents are missing before '%s'", e->path);
 	if (!tree_path_valid(e->path) || (e->path[0] == '\0' && e->type != ENTRY_DIR && !e->opaque))
-		return err_set(err, ERR_INPUT, "'%s' is no legal path of a %s", e->path, entry_type_name(e->type));
+		return err_set(err, ERR_INPUT, "'%s' is no legal path of a %s", e->path,
+			entry_type_name(e->type));
 	switch (e->type) {
 	case ENTRY_FILE:
 		return take_file(w, e, err);
@@ -555,7 +576,8 @@ static int writer_data(struct tree_sink *sink, const void *data, size_t n, struc
 	if (n == 0)
 		return 0;
 	if (n > w->pending)
-		return err_set(err, ERR_INPUT, "'%s' has more contents than its size", w->file_path.buf);
+		return err_set(
+			err, ERR_INPUT, "'%s' has more contents than its size", w->file_path.buf);
 	if (write_all(w->file_fd, data, n) < 0)
 		return err_sys(err, "cannot write '%s'", w->file_path.buf);
 	w->pending -= n;
@@ -591,7 +613,8 @@ static int finish_dir(struct folder_writer *w, const struct meta *m, struct err 
 	if (m->path[0] == '\0')
 		fd = openat(w->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	else if (reenter_parent(w, m->path) >= 0)
-		fd = openat(w->parent_fd, path_base(m->path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		fd = openat(w->parent_fd, path_base(m->path),
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
 		return 0;
 	if (fd < 0)
@@ -637,7 +660,7 @@ struct folder_writer *folder_writer_new(
 		return NULL;
 	}
 	w = xcalloc(1, sizeof(*w));
-	w->sink = (struct tree_sink){ writer_entry, writer_data, writer_finish };
+	w->sink = (struct tree_sink){writer_entry, writer_data, writer_finish};
 	w->root_fd = root_fd;
 	if (opt)
 		w->opt = *opt;
@@ -690,7 +713,8 @@ uint64_t folder_writer_made(const struct folder_writer *w)
 
 /* ---- what only the layers below can say ---- */
 
-static int settle_dir(struct folder_writer *w, const struct tree_entry *e, const struct tree_chain *lower, struct err *err)
+static int settle_dir(struct folder_writer *w, const struct tree_entry *e,
+	const struct tree_chain *lower, struct err *err)
 {
 	struct tree_entry below;
 	struct meta m;
@@ -707,13 +731,13 @@ static int settle_dir(struct folder_writer *w, const struct tree_entry *e, const
 	return set_all(w, fd, &m, err);
 }
 
-static int settle_whiteout(struct folder_writer *w, const struct tree_entry *e, const struct tree_chain *lower,
-	struct err *err)
+static int settle_whiteout(struct folder_writer *w, const struct tree_entry *e,
+	const struct tree_chain *lower, struct err *err)
 {
 	size_t len = tree_parent_len(e->path);
 	auto_free char *parent = xstrndup(e->path, len);
 	const char *name = path_base(e->path);
-	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
 	struct stat dir, st;
 	auto_fd int fd = -1;
 
@@ -734,10 +758,10 @@ static int settle_whiteout(struct folder_writer *w, const struct tree_entry *e, 
 	return 0;
 }
 
-int folder_settle(int root_fd, const struct tree_index *ix, const struct tree_chain *lower, bool chown,
-	struct err *err)
+int folder_settle(int root_fd, const struct tree_index *ix, const struct tree_chain *lower,
+	bool chown, struct err *err)
 {
-	struct folder_writer_options opt = { .chown = chown };
+	struct folder_writer_options opt = {.chown = chown};
 	AUTO(folder_writer_free) struct folder_writer *w = folder_writer_new(root_fd, &opt, err);
 
 	if (!w)

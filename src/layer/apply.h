@@ -7,8 +7,8 @@
  *   device node        not made, counted
  *   owner              by chown, or, without subordinate ids, in the index alone
  *
- * Everything happens by *at() calls on a parent descriptor that was resolved inside the folder; the last component
- * of a name is never followed.
+ * Everything happens by *at() calls on a parent descriptor that was resolved inside the folder; the
+ * last component of a name is never followed.
  */
 #ifndef WHITTLE_LAYER_APPLY_H
 #define WHITTLE_LAYER_APPLY_H
@@ -25,9 +25,9 @@
 struct folder_writer;
 
 struct folder_writer_options {
-	bool chown; /* set owners; false in the one-id mode */
+	bool chown;	      /* set owners; false in the one-id mode */
 	bool xattr_errors_ok; /* a security.capability that cannot be set is only counted */
-	bool plain; /* an ordinary folder for a person (-o type=local): whiteouts and opaque are ERR_INPUT */
+	bool plain; /* a folder for a person (-o type=local): whiteouts and opaque are ERR_INPUT */
 };
 
 /*
@@ -40,9 +40,10 @@ struct folder_writer *folder_writer_new(
 void folder_writer_free(struct folder_writer *w);
 DEFINE_AUTO(struct folder_writer *, folder_writer_free)
 /*
- * Its sink, owned by w. Entries in any order; the last of one path wins. finish() makes the whiteouts and
- * sets owner, mode and times of directories. Errors:
- *   ERR_INPUT        a name below a file of the same layer, a hard link to a directory or to itself, a loop of links
+ * Its sink, owned by w. Entries in any order; the last of one path wins. finish() makes the
+ * whiteouts and sets owner, mode and times of directories. Errors:
+ *   ERR_INPUT        a name below a file of the same layer, a hard link to a directory, a loop of
+ *                    links
  *   ERR_UNSUPPORTED  a hard link to a path that is not in this layer
  *   ERR_SANDBOX      an id that the user namespace does not map (chown fails with EINVAL)
  *   ERR_SYSTEM, ERR_DISK
@@ -56,15 +57,18 @@ uint64_t folder_writer_skipped_xattrs(const struct folder_writer *w);
 uint64_t folder_writer_made(const struct folder_writer *w);
 
 /*
- * What only the layers below can say, once they are known: give implied directories the metadata that lower
- * has for them, and remove whiteouts of what lower does not have (overlayfs would list them). Layers may so be unpacked
- * in any order and settled afterwards; a folder that was not settled is correct but for that.
+ * What only the layers below can say, once they are known: give implied directories the metadata
+ * that lower has for them, and remove whiteouts of what lower does not have (overlayfs would list
+ * them). Layers may so be unpacked in any order and settled afterwards; a folder that was not
+ * settled is correct but for that.
+ *
  *   ix     the index of the layer in root_fd
  *   lower  the chain below it; empty for a base layer
  *   chown  as in folder_writer_options
- * Returns 0, or -1 and *err: ERR_SYSTEM.
+ *
+ * Returns 0, or -1 and *err: ERR_SYSTEM, ERR_SANDBOX.
  */
-int folder_settle(int root_fd, const struct tree_index *ix, const struct tree_chain *lower, bool chown,
-	struct err *err);
+int folder_settle(int root_fd, const struct tree_index *ix, const struct tree_chain *lower,
+	bool chown, struct err *err);
 
 #endif

@@ -47,7 +47,8 @@ static enum seen look(const struct tree_index *ix, const char *path, size_t *at)
 	}
 	if (n > LAYER_PATH_MAX)
 		return SEEN_GONE; /* no layer can have it */
-	/* the nearest thing above it decides: a directory that is open to below, or anything else */
+	/* the nearest thing above it decides: a directory that is open to below, or anything else
+	 */
 	memcpy(part, path, n + 1);
 	while (n > 0) {
 		n = tree_parent_len(part);
@@ -64,10 +65,11 @@ static enum seen look(const struct tree_index *ix, const char *path, size_t *at)
 }
 
 /*
- * Look in layers below top, the highest first. *ret_layer and *ret_at say where it is. An implied directory gives
- * way to the same directory of a layer below.
+ * Look in layers below top, the highest first. *ret_layer and *ret_at say where it is. An implied
+ * directory gives way to the same directory of a layer below.
  */
-static bool lookup_below(const struct tree_chain *c, size_t top, const char *path, size_t *ret_layer, size_t *ret_at)
+static bool lookup_below(
+	const struct tree_chain *c, size_t top, const char *path, size_t *ret_layer, size_t *ret_at)
 {
 	bool found = false;
 
@@ -106,7 +108,7 @@ bool chain_lookup(const struct tree_chain *c, const char *path, struct tree_entr
 		if (path[0] != '\0')
 			return false;
 		if (ret)
-			*ret = (struct tree_entry){ .path = path, .type = ENTRY_DIR, .mode = 0755 };
+			*ret = (struct tree_entry){.path = path, .type = ENTRY_DIR, .mode = 0755};
 		return true;
 	}
 	if (!ret)
@@ -118,13 +120,14 @@ bool chain_lookup(const struct tree_chain *c, const char *path, struct tree_entr
 			e = target;
 	}
 	e.path = path;
+	e.opaque = e.implied = false; /* words about what is below, of which nothing is left */
 	*ret = e;
 	return true;
 }
 
 /* One component onto out, or its link in front of rest. Returns 1 when it was a link. */
-static int resolve_step(const struct tree_chain *c, struct strbuf *out, const char *name, size_t len,
-	bool follow, struct strbuf *rest, const char *after)
+static int resolve_step(const struct tree_chain *c, struct strbuf *out, const char *name,
+	size_t len, bool follow, struct strbuf *rest, const char *after)
 {
 	size_t before = out->len;
 	struct tree_entry e;
@@ -132,7 +135,8 @@ static int resolve_step(const struct tree_chain *c, struct strbuf *out, const ch
 	if (before > 0)
 		strbuf_putc(out, '/');
 	strbuf_add(out, name, len);
-	if (!follow || out->len > LAYER_PATH_MAX || !chain_lookup(c, out->buf, &e) || e.type != ENTRY_SYMLINK)
+	if (!follow || out->len > LAYER_PATH_MAX || !chain_lookup(c, out->buf, &e) ||
+		e.type != ENTRY_SYMLINK)
 		return 0;
 	strbuf_setlen(out, before);
 	if (e.link[0] == '/')
@@ -147,8 +151,8 @@ static int resolve_step(const struct tree_chain *c, struct strbuf *out, const ch
 	return 1;
 }
 
-int chain_resolve(
-	const struct tree_chain *c, const char *path, unsigned flags, char **ret_path, struct err *err)
+int chain_resolve(const struct tree_chain *c, const char *path, unsigned flags, char **ret_path,
+	struct err *err)
 {
 	auto_strbuf out = STRBUF_INIT, rest = STRBUF_INIT;
 	unsigned links = 0;
@@ -174,11 +178,14 @@ int chain_resolve(
 			p += n;
 			continue;
 		}
-		if (resolve_step(c, &out, p, n, !last || (flags & CHAIN_FOLLOW_LAST), &rest, p + n)) {
+		if (resolve_step(
+			    c, &out, p, n, !last || (flags & CHAIN_FOLLOW_LAST), &rest, p + n)) {
 			if (++links > LAYER_LINKS_MAX)
-				return err_set(err, ERR_INPUT, "too many symbolic links in '%s'", path);
+				return err_set(
+					err, ERR_INPUT, "too many symbolic links in '%s'", path);
 			if (rest.len > LAYER_PATH_MAX * 2)
-				return err_set(err, ERR_INPUT, "'%s' leads to a path that is too long", path);
+				return err_set(err, ERR_INPUT,
+					"'%s' leads to a path that is too long", path);
 			p = rest.buf;
 			continue;
 		}
@@ -192,7 +199,7 @@ int chain_resolve(
 
 struct child {
 	const char *name; /* the end of a path in an index */
-	size_t layer;     /* higher wins */
+	size_t layer;	  /* higher wins */
 	bool gone;
 };
 
@@ -223,14 +230,13 @@ static void add_children(const struct tree_chain *c, size_t i, size_t dir, struc
 		index_get(ix, at, &e);
 		GROW(list->v, list->len, list->cap);
 		list->v[list->len++] = (struct child){
-			.name = path_base(e.path), .layer = i, .gone = e.type == ENTRY_WHITEOUT
-		};
+			.name = path_base(e.path), .layer = i, .gone = e.type == ENTRY_WHITEOUT};
 	}
 }
 
 void chain_children(const struct tree_chain *c, const char *dir, struct strv *names)
 {
-	struct children list = { .v = NULL };
+	struct children list = {.v = NULL};
 
 	for (size_t i = c->len; i-- > 0;) {
 		struct tree_entry e;
@@ -274,7 +280,8 @@ int chain_walk(const struct tree_chain *c, const char *dir,
 		return 0;
 	chain_children(c, dir, &names);
 	for (size_t i = 0; i < names.len; i++) {
-		auto_free char *path = dir[0] ? xasprintf("%s/%s", dir, names.v[i]) : xstrdup(names.v[i]);
+		auto_free char *path =
+			dir[0] ? xasprintf("%s/%s", dir, names.v[i]) : xstrdup(names.v[i]);
 
 		if (chain_walk(c, path, each, user, err) < 0)
 			return -1;

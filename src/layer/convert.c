@@ -36,24 +36,28 @@ static int open_file(struct contents *c, const struct tree_entry *e, struct err 
 		c->parent_fd = close_fd(c->parent_fd);
 		strbuf_reset(&c->parent);
 		strbuf_add(&c->parent, e->path, len);
-		c->parent_fd = open_no_symlinks(c->root_fd, len ? c->parent.buf : ".", O_PATH | O_DIRECTORY, 0);
+		c->parent_fd = open_no_symlinks(
+			c->root_fd, len ? c->parent.buf : ".", O_PATH | O_DIRECTORY, 0);
 	}
 	if (c->parent_fd >= 0)
 		fd = openat(c->parent_fd, path_base(e->path),
 			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
-		return err_set(err, ERR_CORRUPT, "the folder lacks the file '%s' of its index", e->path);
+		return err_set(
+			err, ERR_CORRUPT, "the folder lacks the file '%s' of its index", e->path);
 	if (fd < 0)
 		return err_sys(err, "cannot open '%s'", e->path);
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, "cannot stat '%s'", e->path);
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size)
-		return err_set(err, ERR_CORRUPT, "'%s' in the folder is not the file of %llu bytes of its index",
-			e->path, (unsigned long long)e->size);
+		return err_set(err, ERR_CORRUPT,
+			"'%s' in the folder is not the file of %llu bytes of its index", e->path,
+			(unsigned long long)e->size);
 	return take_fd(fd);
 }
 
-static int give_contents(struct contents *c, const struct tree_entry *e, struct tree_sink *sink, struct err *err)
+static int give_contents(
+	struct contents *c, const struct tree_entry *e, struct tree_sink *sink, struct err *err)
 {
 	auto_fd int fd = open_file(c, e, err);
 	uint64_t left = e->size;
@@ -66,7 +70,8 @@ static int give_contents(struct contents *c, const struct tree_entry *e, struct 
 		if (got < 0)
 			return err_sys(err, "cannot read '%s'", e->path);
 		if (got == 0)
-			return err_set(err, ERR_CORRUPT, "'%s' became shorter while it was read", e->path);
+			return err_set(
+				err, ERR_CORRUPT, "'%s' became shorter while it was read", e->path);
 		if (sink->data(sink, c->data, (size_t)got, err) < 0)
 			return -1;
 		left -= (uint64_t)got;
@@ -74,8 +79,8 @@ static int give_contents(struct contents *c, const struct tree_entry *e, struct 
 	return 0;
 }
 
-static int give_all(struct contents *c, const struct tree_index *ix, const uint32_t *order, struct tree_sink *sink,
-	struct err *err)
+static int give_all(struct contents *c, const struct tree_index *ix, const uint32_t *order,
+	struct tree_sink *sink, struct err *err)
 {
 	for (size_t i = 0; i < index_len(ix); i++) {
 		struct tree_entry e;
@@ -94,7 +99,7 @@ static int give_all(struct contents *c, const struct tree_index *ix, const uint3
 int tree_from_folder(
 	int folder_fd, const struct tree_index *ix, struct tree_sink *sink, struct err *err)
 {
-	struct contents c = { .root_fd = folder_fd, .parent = STRBUF_INIT, .parent_fd = -1 };
+	struct contents c = {.root_fd = folder_fd, .parent = STRBUF_INIT, .parent_fd = -1};
 	auto_free uint32_t *order = index_layer_order(ix);
 	int result;
 
@@ -106,8 +111,8 @@ int tree_from_folder(
 	return result;
 }
 
-int layer_from_folder(int folder_fd, const struct tree_index *ix, const struct layer_write_options *opt,
-	int blob_fd, struct layer_info *ret, struct err *err)
+int layer_from_folder(int folder_fd, const struct tree_index *ix,
+	const struct layer_write_options *opt, int blob_fd, struct layer_info *ret, struct err *err)
 {
 	AUTO(layer_writer_free) struct layer_writer *w = layer_writer_new(blob_fd, opt, err);
 
@@ -165,7 +170,7 @@ static int rewrite(int in_fd, const struct layer_read_options *in, const struct 
 {
 	struct layer_write_options as_it_comes = *opt;
 	AUTO(layer_writer_free) struct layer_writer *w = NULL;
-	struct relabel r = { { relabel_entry, relabel_data, relabel_finish }, NULL, ix };
+	struct relabel r = {{relabel_entry, relabel_data, relabel_finish}, NULL, ix};
 
 	as_it_comes.keep_order = true;
 	w = layer_writer_new(out_fd, &as_it_comes, err);
@@ -180,30 +185,32 @@ static int rewrite(int in_fd, const struct layer_read_options *in, const struct 
 }
 
 /* Whether the layer is the one that was asked for. */
-static int check_sums(const struct layer_read_options *in, const struct flow_sums *sums, struct err *err)
+static int check_sums(
+	const struct layer_read_options *in, const struct flow_sums *sums, struct err *err)
 {
 	char digest[DIGEST_STR_SIZE], diff_id[DIGEST_STR_SIZE];
 
 	digest_format(sums->digest, digest);
 	digest_format(sums->diff_digest, diff_id);
 	if (in->size != UINT64_MAX && sums->size != in->size)
-		return err_set(err, ERR_CORRUPT, "the layer has %llu bytes, not %llu", (unsigned long long)sums->size,
-			(unsigned long long)in->size);
+		return err_set(err, ERR_CORRUPT, "the layer has %llu bytes, not %llu",
+			(unsigned long long)sums->size, (unsigned long long)in->size);
 	if (in->digest && strcmp(digest, in->digest) != 0)
-		return err_set(err, ERR_CORRUPT, "the layer has digest %s, not %s", digest, in->digest);
+		return err_set(
+			err, ERR_CORRUPT, "the layer has digest %s, not %s", digest, in->digest);
 	if (in->diff_id && strcmp(diff_id, in->diff_id) != 0)
-		return err_set(err, ERR_CORRUPT, "the layer unpacks to diffID %s, not %s", diff_id, in->diff_id);
+		return err_set(err, ERR_CORRUPT, "the layer unpacks to diffID %s, not %s", diff_id,
+			in->diff_id);
 	return 0;
 }
 
 /* The same tar in another compression; still checked, as everything that is read. */
-static int recompress(int in_fd, const struct layer_read_options *in, const struct layer_write_options *opt,
-	int out_fd, struct layer_info *ret, struct err *err)
+static int recompress(int in_fd, const struct layer_read_options *in,
+	const struct layer_write_options *opt, int out_fd, struct layer_info *ret, struct err *err)
 {
-	struct inflow_options in_opt = { .max_out = in->max_size };
+	struct inflow_options in_opt = {.max_out = in->max_size};
 	struct outflow_options out_opt = {
-		.compression = opt->compression, .level = opt->level, .threads = opt->threads
-	};
+		.compression = opt->compression, .level = opt->level, .threads = opt->threads};
 	AUTO(tar_check_free) struct tar_check *check = tar_check_new();
 	AUTO(inflow_free) struct inflow *from = NULL;
 	AUTO(outflow_free) struct outflow *to = NULL;

@@ -43,7 +43,8 @@ struct level {
 /* What a directory above does to lower. */
 enum cover {
 	COVER_NONE,  /* lower shows through */
-	COVER_SPELT, /* it is opaque, spelled out by whiteouts: lower shows unless something is said */
+	COVER_SPELT, /* it is opaque, spelled out by whiteouts: lower shows unless something is said
+		      */
 	COVER_OPAQUE, /* it is opaque and reported so: there is no lower */
 };
 
@@ -71,7 +72,7 @@ struct node {
 	struct tree_entry e;
 	struct arena arena; /* of its attributes and link target */
 	bool whiteout;
-	bool opaque;         /* user.overlay.opaque = y */
+	bool opaque;	      /* user.overlay.opaque = y */
 	bool marks_whiteouts; /* = x */
 	bool xattr_whiteout;
 	int fd; /* of a regular file or directory, else -1 */
@@ -84,7 +85,7 @@ static int add_xattr(struct walk *w, struct node *n, const char *name, size_t *c
 	union {
 		const struct tree_xattr *in;
 		struct tree_xattr *out;
-	} list = { .in = n->e.xattrs };
+	} list = {.in = n->e.xattrs};
 	struct tree_xattr *slot;
 	size_t at = n->e.nxattrs;
 	auto_free char *unescaped = NULL;
@@ -105,8 +106,8 @@ static int add_xattr(struct walk *w, struct node *n, const char *name, size_t *c
 		return 0;
 	}
 	if (at == LAYER_XATTRS_MAX)
-		return err_set(err, ERR_INPUT, "'%s' has more than %d extended attributes", w->path.buf,
-			LAYER_XATTRS_MAX);
+		return err_set(err, ERR_INPUT, "'%s' has more than %d extended attributes",
+			w->path.buf, LAYER_XATTRS_MAX);
 	if (at == *cap) {
 		*cap = *cap ? *cap * 2 : 4;
 		slot = arena_alloc(&n->arena, *cap * sizeof(*slot));
@@ -135,8 +136,9 @@ static int take_overlay_xattr(struct walk *w, struct node *n, const char *name, 
 	char value = 0;
 
 	if (strcmp(name, OVERLAY_REDIRECT) == 0 || strcmp(name, OVERLAY_METACOPY) == 0)
-		return err_set(err, ERR_UNSUPPORTED, "'%s' has %s: the overlay was mounted with an option that "
-						     "whittle does not use",
+		return err_set(err, ERR_UNSUPPORTED,
+			"'%s' has %s: the overlay was mounted with an option that "
+			"whittle does not use",
 			w->path.buf, name);
 	if (strcmp(name, OVERLAY_WHITEOUT) == 0)
 		n->xattr_whiteout = true;
@@ -158,7 +160,8 @@ static int read_xattrs(struct walk *w, struct node *n, struct err *err)
 	if (len < 0)
 		return err_sys(err, "cannot list the extended attributes of '%s'", w->path.buf);
 	for (const char *p = w->list; p < w->list + len; p += strlen(p) + 1) {
-		bool overlay = strncmp(p, OVERLAY_PREFIX, strlen(OVERLAY_PREFIX)) == 0 && !w->opt->plain;
+		bool overlay =
+			strncmp(p, OVERLAY_PREFIX, strlen(OVERLAY_PREFIX)) == 0 && !w->opt->plain;
 		bool escaped = overlay && strncmp(p, OVERLAY_ESCAPED, strlen(OVERLAY_ESCAPED)) == 0;
 
 		if (overlay && !escaped) {
@@ -192,7 +195,8 @@ static int read_link(struct walk *w, int dir_fd, struct node *n, struct err *err
 	if (len < 0)
 		return err_sys(err, "cannot read the link '%s'", w->path.buf);
 	if (len > LAYER_LINK_MAX)
-		return err_set(err, ERR_INPUT, "the target of the link '%s' is too long", w->path.buf);
+		return err_set(
+			err, ERR_INPUT, "the target of the link '%s' is too long", w->path.buf);
 	target[len] = '\0';
 	n->e.link = target;
 	return 0;
@@ -211,7 +215,8 @@ static int open_node(struct walk *w, int dir_fd, struct node *n, struct err *err
 		return err_sys(err, "cannot stat '%s'", w->path.buf);
 	if (now.st_ino != n->st.st_ino || now.st_dev != n->st.st_dev ||
 		(now.st_mode & S_IFMT) != (n->st.st_mode & S_IFMT))
-		return err_set(err, ERR_CORRUPT, "'%s' was replaced while it was read", w->path.buf);
+		return err_set(
+			err, ERR_CORRUPT, "'%s' was replaced while it was read", w->path.buf);
 	return read_xattrs(w, n, err);
 }
 
@@ -274,7 +279,8 @@ static bool same_xattrs(const struct tree_entry *a, const struct tree_entry *b)
 	for (size_t i = 0; i < a->nxattrs; i++) {
 		const struct tree_xattr *x = &a->xattrs[i], *y = &b->xattrs[i];
 
-		if (strcmp(x->name, y->name) != 0 || x->len != y->len || memcmp(x->value, y->value, x->len) != 0)
+		if (strcmp(x->name, y->name) != 0 || x->len != y->len ||
+			memcmp(x->value, y->value, x->len) != 0)
 			return false;
 	}
 	return true;
@@ -369,7 +375,8 @@ static int give_data(struct walk *w, const struct node *n, struct err *err)
 		if (got < 0)
 			return err_sys(err, "cannot read '%s'", n->e.path);
 		if (got == 0)
-			return err_set(err, ERR_CORRUPT, "'%s' became shorter while it was read", n->e.path);
+			return err_set(err, ERR_CORRUPT, "'%s' became shorter while it was read",
+				n->e.path);
 		if (w->sink->data(w->sink, w->data, (size_t)got, err) < 0)
 			return -1;
 		left -= (uint64_t)got;
@@ -381,18 +388,18 @@ static int give_data(struct walk *w, const struct node *n, struct err *err)
 
 static int give_whiteout(struct walk *w, struct level *up, const char *path, struct err *err)
 {
-	struct tree_entry e = { .path = path, .type = ENTRY_WHITEOUT };
+	struct tree_entry e = {.path = path, .type = ENTRY_WHITEOUT};
 
 	return give(w, up, &e, err);
 }
 
 /*
- * Whether the file is another name of one given before; then e becomes the hard link. The path is remembered for the
- * names to come.
+ * Whether the file is another name of one given before; then e becomes the hard link. The path is
+ * remembered for the names to come.
  */
 static bool link_to_first(struct walk *w, struct node *n)
 {
-	struct inode_key key = { .dev = n->st.st_dev, .ino = n->st.st_ino };
+	struct inode_key key = {.dev = n->st.st_dev, .ino = n->st.st_ino};
 	struct inode_key *owned;
 	uint32_t *at;
 
@@ -448,8 +455,9 @@ static int list_names(struct walk *w, int fd, struct strv *names, struct err *er
 		if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
 			continue;
 		if (strncmp(name, WHITEOUT, strlen(WHITEOUT)) == 0)
-			return err_set(err, ERR_INPUT, "file name '%s%s%s' starts with .wh. and cannot be stored "
-						       "in an image layer",
+			return err_set(err, ERR_INPUT,
+				"file name '%s%s%s' starts with .wh. and cannot be stored "
+				"in an image layer",
 				w->path.buf, w->path.len ? "/" : "", name);
 		strv_add(names, name);
 	}
@@ -462,7 +470,8 @@ static int list_names(struct walk *w, int fd, struct strv *names, struct err *er
 
 static bool has_name(const struct strv *names, const char *name)
 {
-	return names->len > 0 && bsearch(&name, names->v, names->len, sizeof(*names->v), compare_names);
+	return names->len > 0 &&
+	       bsearch(&name, names->v, names->len, sizeof(*names->v), compare_names);
 }
 
 static void push_name(struct strbuf *path, const char *name)
@@ -472,7 +481,8 @@ static void push_name(struct strbuf *path, const char *name)
 	strbuf_puts(path, name);
 }
 
-/* Whether the entry hides what lower has: a device 0:0, an attribute, or a socket, which no layer can hold. */
+/* Whether the entry hides what lower has: a device 0:0, an attribute, or a socket, which no layer
+ * can hold. */
 static int read_hidden(struct walk *w, const struct node *dir, const char *name, bool *ret_whiteout,
 	bool *ret_skip, struct err *err)
 {
@@ -488,12 +498,14 @@ static int read_hidden(struct walk *w, const struct node *dir, const char *name,
 	}
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0)) {
 		if (w->opt->plain)
-			return err_set(err, ERR_INPUT, "'%s' is a character device 0:0, a whiteout of overlayfs",
+			return err_set(err, ERR_INPUT,
+				"'%s' is a character device 0:0, a whiteout of overlayfs",
 				w->path.buf);
 		*ret_whiteout = *ret_skip = true;
 	}
 	if (dir->marks_whiteouts && S_ISREG(st.st_mode) && st.st_size == 0) {
-		auto_fd int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		auto_fd int fd =
+			openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 		if (fd >= 0 && fgetxattr(fd, OVERLAY_WHITEOUT, NULL, 0) >= 0)
 			*ret_whiteout = *ret_skip = true;
@@ -504,12 +516,13 @@ static int read_hidden(struct walk *w, const struct node *dir, const char *name,
 }
 
 /*
- * The whiteouts of one directory come before all else in it (2.7): those on disk, and, where an opaque
- * directory is spelled out, one for each name of lower that is not there any more (gone, sorted). done[i] is set for
- * names that are dealt with.
+ * The whiteouts of one directory come before all else in it (2.7): those on disk, and, where an
+ * opaque directory is spelled out, one for each name of lower that is not there any more (gone,
+ * sorted). done[i] is set for names that are dealt with.
  */
-static int give_whiteouts(struct walk *w, const struct node *dir, struct level *self, const struct strv *names,
-	const struct strv *gone, enum cover cover, bool *done, struct err *err)
+static int give_whiteouts(struct walk *w, const struct node *dir, struct level *self,
+	const struct strv *names, const struct strv *gone, enum cover cover, bool *done,
+	struct err *err)
 {
 	size_t base = w->path.len, g = 0;
 
@@ -529,7 +542,7 @@ static int give_whiteouts(struct walk *w, const struct node *dir, struct level *
 			return -1;
 		done[i] = skip;
 		whiteout = whiteout && cover != COVER_OPAQUE && !self->e->opaque &&
-			(!w->opt->lower || lower_lookup(w, w->path.buf, NULL));
+			   (!w->opt->lower || lower_lookup(w, w->path.buf, NULL));
 		if (whiteout && give_whiteout(w, self, w->path.buf, err) < 0)
 			return -1;
 		strbuf_setlen(&w->path, base);
@@ -569,7 +582,7 @@ static bool is_empty_stub(struct walk *w, const struct node *n)
 	if (n->e.type != ENTRY_DIR || list_names(w, n->fd, &names, &ignored) < 0)
 		return false;
 	for (size_t i = 0; i < names.len && empty; i++) {
-		struct node child = { .name = names.v[i], .fd = -1 };
+		struct node child = {.name = names.v[i], .fd = -1};
 
 		push_name(&w->path, names.v[i]);
 		empty = is_stub(w, w->path.buf) && read_node(w, n->fd, &child, &ignored) == 0 &&
@@ -580,18 +593,20 @@ static bool is_empty_stub(struct walk *w, const struct node *n)
 	return empty;
 }
 
-static int walk_dir(struct walk *w, struct node *dir, struct level *self, enum cover cover, struct err *err);
+static int walk_dir(
+	struct walk *w, struct node *dir, struct level *self, enum cover cover, struct err *err);
 
 /* A directory that is not the root. */
-static int walk_subdir(struct walk *w, struct level *up, struct node *n, const struct tree_entry *below,
-	enum cover cover, struct err *err)
+static int walk_subdir(struct walk *w, struct level *up, struct node *n,
+	const struct tree_entry *below, enum cover cover, struct err *err)
 {
 	auto_free char *path = xstrdup(w->path.buf);
-	struct level self = { .up = up, .e = &n->e };
+	struct level self = {.up = up, .e = &n->e};
 
 	n->e.path = path;
 	if (w->opt->lower) {
-		/* nothing of lower shows in a directory below an opaque one either, although only that is marked */
+		/* nothing of lower shows in a directory below an opaque one either, although only
+		 * that is marked */
 		bool opaque = n->opaque || cover == COVER_SPELT;
 
 		n->opaque = opaque && below && below->type == ENTRY_DIR;
@@ -607,7 +622,8 @@ static int walk_subdir(struct walk *w, struct level *up, struct node *n, const s
 	return walk_dir(w, n, &self, cover, err);
 }
 
-static int walk_node(struct walk *w, struct node *n, struct level *up, enum cover cover, struct err *err)
+static int walk_node(
+	struct walk *w, struct node *n, struct level *up, enum cover cover, struct err *err)
 {
 	struct tree_entry below;
 	bool has_below = cover != COVER_OPAQUE && lower_lookup(w, w->path.buf, &below);
@@ -630,14 +646,15 @@ static int walk_node(struct walk *w, struct node *n, struct level *up, enum cove
 	return give_node(w, up, n, err);
 }
 
-static int walk_entry(
-	struct walk *w, int dir_fd, const char *name, struct level *up, enum cover cover, struct err *err)
+static int walk_entry(struct walk *w, int dir_fd, const char *name, struct level *up,
+	enum cover cover, struct err *err)
 {
-	struct node n = { .name = name, .fd = -1 };
+	struct node n = {.name = name, .fd = -1};
 	int result;
 
 	if (!tree_path_valid(w->path.buf))
-		return err_set(err, ERR_INPUT, "'%s' is too long or too deep for a layer", w->path.buf);
+		return err_set(
+			err, ERR_INPUT, "'%s' is too long or too deep for a layer", w->path.buf);
 	result = read_node(w, dir_fd, &n, err);
 	if (result == 0)
 		result = walk_node(w, &n, up, cover, err);
@@ -646,8 +663,8 @@ static int walk_entry(
 }
 
 /* Decide how an opaque directory over one of lower is reported, and give its header. */
-static int spell_opaque(struct walk *w, struct level *self, const struct strv *names, struct strv *gone,
-	enum cover *cover, struct err *err)
+static int spell_opaque(struct walk *w, struct level *self, const struct strv *names,
+	struct strv *gone, enum cover *cover, struct err *err)
 {
 	find_gone(w, names, gone);
 	*cover = COVER_SPELT;
@@ -660,7 +677,8 @@ static int spell_opaque(struct walk *w, struct level *self, const struct strv *n
 }
 
 /* The contents of a directory whose header may still be held back in self. */
-static int walk_dir(struct walk *w, struct node *dir, struct level *self, enum cover cover, struct err *err)
+static int walk_dir(
+	struct walk *w, struct node *dir, struct level *self, enum cover cover, struct err *err)
 {
 	auto_strv names = STRV_INIT, gone = STRV_INIT;
 	auto_free bool *done = NULL;
@@ -687,9 +705,9 @@ static int walk_dir(struct walk *w, struct node *dir, struct level *self, enum c
 /* The root itself: reported only on request, and if lower has it otherwise. */
 static int walk_root(struct walk *w, int root_fd, struct err *err)
 {
-	struct tree_entry below = { .path = "", .type = ENTRY_DIR, .mode = 0755 };
-	struct node n = { .name = ".", .fd = -1 };
-	struct level self = { .e = &n.e, .given = true };
+	struct tree_entry below = {.path = "", .type = ENTRY_DIR, .mode = 0755};
+	struct node n = {.name = ".", .fd = -1};
+	struct level self = {.e = &n.e, .given = true};
 	int result = read_node(w, root_fd, &n, err);
 
 	if (result == 0) {
@@ -716,8 +734,8 @@ static int walk_root(struct walk *w, int root_fd, struct err *err)
 int folder_walk(int root_fd, const struct folder_walk_options *opt, struct tree_sink *sink,
 	struct folder_walk_stats *ret, struct err *err)
 {
-	static const struct folder_walk_options none = { .lower = NULL };
-	struct walk w = { .opt = opt ? opt : &none, .sink = sink, .path = STRBUF_INIT };
+	static const struct folder_walk_options none = {.lower = NULL};
+	struct walk w = {.opt = opt ? opt : &none, .sink = sink, .path = STRBUF_INIT};
 	int result;
 
 	keymap_init(&w.inodes);

@@ -19,7 +19,8 @@
 #include "layer/bounds.h"
 #include "layer/index_internal.h"
 
-/* An index of the largest layer stays far below; more is damage, and would not fit in memory anyway. */
+/* An index of the largest layer stays far below; more is damage, and would not fit in memory
+ * anyway. */
 #define INDEX_SIZE_MAX ((uint64_t)4 << 30)
 
 struct tree_index {
@@ -63,12 +64,14 @@ static const char *record_path(const struct tree_index *ix, size_t i)
 	return ix->strings + le64toh(ix->records[i].path_off);
 }
 
-static bool record_fields_ok(const struct tree_index *ix, const struct index_record *r, uint64_t nxattrs)
+static bool record_fields_ok(
+	const struct tree_index *ix, const struct index_record *r, uint64_t nxattrs)
 {
 	bool link = r->flags & INDEX_LINK;
 	uint64_t first = le32toh(r->xattr_first), n = le32toh(r->nxattrs);
 
-	if (r->type > ENTRY_WHITEOUT || le16toh(r->mode) > 07777 || le32toh(r->mtime_ns) > 999999999)
+	if (r->type > ENTRY_WHITEOUT || le16toh(r->mode) > 07777 ||
+		le32toh(r->mtime_ns) > 999999999)
 		return false;
 	if (r->flags & ~(INDEX_OPAQUE | INDEX_IMPLIED | INDEX_DIGEST | INDEX_LINK))
 		return false;
@@ -85,7 +88,7 @@ static bool record_fields_ok(const struct tree_index *ix, const struct index_rec
 	if (!link)
 		return true;
 	return le32toh(r->link_len) <= LAYER_PATH_MAX &&
-		string_ok(ix, le64toh(r->link_off), le32toh(r->link_len));
+	       string_ok(ix, le64toh(r->link_off), le32toh(r->link_len));
 }
 
 static int load_xattrs(struct tree_index *ix, const uint8_t *table, uint64_t n, struct err *err)
@@ -122,7 +125,8 @@ static bool is_above(const struct tree_index *ix, size_t dir, const char *path)
 	return n == 0 || (strncmp(path, record_path(ix, dir), n) == 0 && path[n] == '/');
 }
 
-static int check_record(struct tree_index *ix, size_t i, struct ancestors *up, uint64_t nxattrs, struct err *err)
+static int check_record(
+	struct tree_index *ix, size_t i, struct ancestors *up, uint64_t nxattrs, struct err *err)
 {
 	const struct index_record *r = &ix->records[i];
 	const char *path;
@@ -164,7 +168,7 @@ static int check_record(struct tree_index *ix, size_t i, struct ancestors *up, u
 static int load(struct tree_index *ix, struct err *err)
 {
 	const uint8_t *data = ix->data;
-	struct ancestors up = { .depth = 0 };
+	struct ancestors up = {.depth = 0};
 	struct index_header h;
 	uint64_t n, nx, want, more;
 
@@ -174,8 +178,8 @@ static int load(struct tree_index *ix, struct err *err)
 	if (memcmp(h.magic, INDEX_MAGIC, sizeof(h.magic)) != 0)
 		return corrupt(err, "it does not begin as one");
 	if (le32toh(h.version) != INDEX_VERSION)
-		return err_set(err, ERR_CORRUPT, "the tree index has version %u, not %u", le32toh(h.version),
-			INDEX_VERSION);
+		return err_set(err, ERR_CORRUPT, "the tree index has version %u, not %u",
+			le32toh(h.version), INDEX_VERSION);
 	if ((le32toh(h.flags) & ~INDEX_HAS_WHITEOUTS) || h.reserved || h.reserved2)
 		return corrupt(err, "its header has unknown fields");
 	n = le64toh(h.records);
@@ -184,7 +188,8 @@ static int load(struct tree_index *ix, struct err *err)
 	if (__builtin_mul_overflow(n, sizeof(struct index_record), &want) ||
 		__builtin_mul_overflow(nx, sizeof(struct index_xattr), &more) ||
 		__builtin_add_overflow(want, more, &want) ||
-		__builtin_add_overflow(want, ix->strings_len, &want) || want != ix->size - sizeof(h))
+		__builtin_add_overflow(want, ix->strings_len, &want) ||
+		want != ix->size - sizeof(h))
 		return corrupt(err, "its length is not what its header says");
 	if (n == 0 || n > UINT32_MAX)
 		return corrupt(err, "it has no record");
@@ -192,7 +197,8 @@ static int load(struct tree_index *ix, struct err *err)
 		return corrupt(err, "its checksum is wrong");
 
 	ix->len = n;
-	/* the header has 64 bytes and data is page or malloc aligned, so the cast is to aligned memory */
+	/* the header has 64 bytes and data is page or malloc aligned, so the cast is to aligned
+	 * memory */
 	ix->records = (const void *)(data + sizeof(h));
 	ix->strings = (const char *)data + (ix->size - ix->strings_len);
 	ix->hides = xcalloc(n / 8 + 1, 1);
@@ -220,7 +226,7 @@ struct tree_index *index_adopt(void *data, size_t n, struct err *err)
 	return ix;
 }
 
-struct tree_index *index_parse(const void *data, size_t n, struct err *err)
+struct tree_index *index_from_bytes(const void *data, size_t n, struct err *err)
 {
 	return index_adopt(xmemdup(data, n), n, err);
 }
@@ -393,7 +399,7 @@ uint32_t *index_layer_order(const struct tree_index *ix)
 		union {
 			const struct tree_index *in;
 			void *out;
-		} user = { .in = ix };
+		} user = {.in = ix};
 
 		qsort_r(order, ix->len, sizeof(*order), compare_layer_order, user.out);
 	}

@@ -8,16 +8,18 @@
  *            32  u64 bytes of the string area
  *            40  u64 sum of the sizes of all files
  *            48  u32 flags (1: holds whiteouts)  52  u32 0   56 u64 0
- *   records  64  112 bytes each: u64 path offset, u32 path length, u32 link length, u64 link offset,
- *                u64 size, i64 mtime, u32 mtime ns, u32 uid, u32 gid, u16 mode, u8 type (enum entry_type),
- *                u8 flags (1 opaque, 2 implied, 4 digest, 8 link), u32 major, u32 minor, u64 body offset,
- *                u32 first xattr, u32 xattrs, 32 bytes digest
- *   xattrs       24 bytes each: u64 name offset, u64 value offset, u32 name length, u32 value length
+ *   records  64  112 bytes each: u64 path offset, u32 path length, u32 link length,
+ *                u64 link offset, u64 size, i64 mtime, u32 mtime ns, u32 uid, u32 gid, u16 mode,
+ *                u8 type (enum entry_type), u8 flags (1 opaque, 2 implied, 4 digest, 8 link),
+ *                u32 major, u32 minor, u64 body offset, u32 first xattr, u32 xattrs,
+ *                32 bytes digest
+ *   xattrs       24 bytes each: u64 name offset, u64 value offset, u32 name length,
+ *                u32 value length
  *   strings      each name and link followed by a NUL; values without
  *
- * Offsets count from the start of the string area. Everything is checked when an index is opened, in one
- * pass, so that what reads it afterwards cannot fail. Invariant of every index: the parent of each record
- * but the root is a record too, and a directory (the root is a record always).
+ * Offsets count from the start of the string area. Everything is checked when an index is opened,
+ * in one pass, so that what reads it afterwards cannot fail. Invariant of every index: the parent
+ * of each record but the root is a record too, and a directory (the root is a record always).
  */
 #ifndef WHITTLE_LAYER_INDEX_H
 #define WHITTLE_LAYER_INDEX_H
@@ -38,38 +40,40 @@ enum index_sink_flags {
 };
 
 /*
- * A new collector; never NULL. Later entries of one path win, a directory entry over a directory keeps
- * what is below it, anything else removes that first. A path that leads through a symbolic link of the
- * same layer is recorded where it ends, as the folder has it. Whiteouts give way to entries of the same
- * path (a directory becomes opaque), and are dropped below an opaque directory. Parents left out are added
- * as implied directories, 0755 0:0 with mtime 0.
+ * A new collector; never NULL. Later entries of one path win, a directory entry over a directory
+ * keeps what is below it, anything else removes that first. A path that leads through a symbolic
+ * link of the same layer is recorded where it ends, as the folder has it. Whiteouts give way to
+ * entries of the same path (a directory becomes opaque), and are dropped below an opaque directory.
+ * Parents left out are added as implied directories, 0755 0:0 with mtime 0.
  */
 struct index_sink *index_sink_new(unsigned flags);
 /* Free; accepts NULL. */
 void index_sink_free(struct index_sink *s);
 DEFINE_AUTO(struct index_sink *, index_sink_free)
 /*
- * Its sink, owned by s. entry() fails with ERR_INPUT (a name below a file of the same layer, a loop of
- * links, a hard link without its target in this layer is not checked here) and on LAYER_ENTRIES_MAX.
+ * Its sink, owned by s. Both entry() and finish() fail with ERR_INPUT for what no folder can be: a
+ * name below a file of the same layer, a loop of links, a hard link to a directory or to what was
+ * replaced since, more than twice LAYER_ENTRIES_MAX records. A hard link to a path that the layer
+ * lacks is kept.
  */
 struct tree_sink *index_sink_of(struct index_sink *s);
 /*
- * Write the index into fd at its current offset, with write(2). Call after finish(). The caller syncs.
- * Returns 0, or -1 and *err: ERR_SYSTEM, ERR_DISK.
+ * Write the index into fd at its current offset, with write(2). Call after finish(). The caller
+ * syncs. Returns 0, or -1 and *err: ERR_SYSTEM, ERR_DISK.
  */
 int index_save(struct index_sink *s, int fd, struct err *err);
-/* The same index in memory, owned by the caller (index_close()); s may be freed before it. Call after
- * finish(). Never NULL. */
+/* The same index in memory, owned by the caller (index_close()); s may be freed before it. Call
+ * after finish(). Never NULL. */
 struct tree_index *index_of_sink(struct index_sink *s);
 
 /*
  * Open the index in fd (a whole regular file; mapped, so fd may be closed afterwards).
- * Returns it, owned by the caller, or NULL and *err: ERR_CORRUPT (damaged in any way, or of a version that
- * we do not know: make it again from the layer), ERR_SYSTEM.
+ * Returns it, owned by the caller, or NULL and *err: ERR_CORRUPT (damaged in any way, or of a
+ * version that we do not know: make it again from the layer), ERR_SYSTEM.
  */
 struct tree_index *index_open(int fd, struct err *err);
 /* As index_open() from n bytes in memory, which are copied. */
-struct tree_index *index_parse(const void *data, size_t n, struct err *err);
+struct tree_index *index_from_bytes(const void *data, size_t n, struct err *err);
 /* Write an opened index into fd, byte for byte. Returns 0, or -1 and *err: ERR_SYSTEM, ERR_DISK. */
 int index_write(const struct tree_index *ix, int fd, struct err *err);
 /* Unmap and free; accepts NULL. */
@@ -94,8 +98,8 @@ uint64_t index_total_size(const struct tree_index *ix);
 bool index_has_whiteouts(const struct tree_index *ix);
 
 /*
- * The records in the order of tree_order() instead: positions, owned by the caller (free()), index_len()
- * of them. The root comes first.
+ * The records in the order of tree_order() instead: positions, owned by the caller (free()),
+ * index_len() of them. The root comes first.
  */
 uint32_t *index_layer_order(const struct tree_index *ix);
 

@@ -53,7 +53,8 @@ _Static_assert(sizeof(struct index_xattr) == 24, "as documented");
 
 /* The CRC-32 (as gzip) of n bytes. */
 uint32_t index_crc(const void *data, size_t n);
-/* Turn n bytes of an index (malloc(), taken over) into an opened one; NULL and *err as index_open(). */
+/* Turn n bytes of an index (malloc(), taken over) into an opened one; NULL and *err as
+ * index_open(). */
 struct tree_index *index_adopt(void *data, size_t n, struct err *err);
 
 #endif

@@ -14,16 +14,18 @@
 #include "layer/index_internal.h"
 #include "layer/keymap_internal.h"
 
-/* Implied directories come on top of the members; a deep name brings many, so there is one bound for all. */
+/* Implied directories come on top of the members; a deep name brings many, so there is one bound
+ * for all. */
 #define RECORDS_MAX (2 * LAYER_ENTRIES_MAX)
 
 struct record {
 	struct tree_entry e; /* strings live in the arena */
-	uint64_t seq;        /* when it was last written; later is greater */
-	uint64_t cleared;    /* what lies below and is older was removed, as a non-directory came here */
-	bool whited;         /* the layer also has a whiteout of this name */
-	bool linked;         /* a hard link names it */
-	bool dropped;        /* not part of the result */
+	uint64_t seq;	     /* when it was last written; later is greater */
+	uint64_t cleared; /* what lies below and is older was removed, as a non-directory came here
+			   */
+	bool whited;	  /* the layer also has a whiteout of this name */
+	bool linked;	  /* a hard link names it */
+	bool dropped;	  /* not part of the result */
 };
 
 struct index_sink {
@@ -35,12 +37,12 @@ struct index_sink {
 	size_t len, cap;
 	uint64_t seq;
 	struct sha256 *hash; /* of the current file, with INDEX_DIGESTS */
-	size_t current;      /* the current file */
+	size_t current;	     /* the current file */
 	uint64_t pending;    /* bytes of it that have yet to come */
 
 	/* the directory of the entry before: most entries share it */
 	struct strbuf parent_raw; /* as asked for */
-	struct strbuf parent;     /* where it ends */
+	struct strbuf parent;	  /* where it ends */
 	uint64_t parent_cleared;
 	bool parent_known;
 
@@ -57,17 +59,19 @@ static struct record *find_record(struct index_sink *s, const char *path, size_t
 	return at ? &s->records[*at] : NULL;
 }
 
-static struct record *add_record(struct index_sink *s, const char *path, size_t len, struct err *err)
+static struct record *add_record(
+	struct index_sink *s, const char *path, size_t len, struct err *err)
 {
 	char *copy;
 
 	if (s->len >= RECORDS_MAX) {
-		err_set(err, ERR_INPUT, "the layer has more than %u entries and directories", RECORDS_MAX);
+		err_set(err, ERR_INPUT, "the layer has more than %u entries and directories",
+			RECORDS_MAX);
 		return NULL;
 	}
 	GROW(s->records, s->len, s->cap);
 	copy = arena_strndup(&s->arena, path, len);
-	s->records[s->len] = (struct record){ .e.path = copy };
+	s->records[s->len] = (struct record){.e.path = copy};
 	keymap_put(&s->map, copy, len, (uint32_t)s->len);
 	return &s->records[s->len++];
 }
@@ -76,8 +80,7 @@ static struct record *add_record(struct index_sink *s, const char *path, size_t 
 static void make_implied(struct index_sink *s, struct record *r)
 {
 	r->e = (struct tree_entry){
-		.path = r->e.path, .type = ENTRY_DIR, .mode = 0755, .implied = true
-	};
+		.path = r->e.path, .type = ENTRY_DIR, .mode = 0755, .implied = true};
 	r->seq = ++s->seq;
 }
 
@@ -93,8 +96,8 @@ static void push_target(struct strbuf *rest, const char *target, const char *aft
 }
 
 /*
- * Step from the directory in out into the component name. Returns 1 when it was a link, whose target is
- * then *ret_link, 0 when out is now the directory below, or -1 and *err.
+ * Step from the directory in out into the component name. Returns 1 when it was a link, whose
+ * target is then *ret_link, 0 when out is now the directory below, or -1 and *err.
  */
 static int step_into(struct index_sink *s, struct strbuf *out, uint64_t *cleared, const char *name,
 	size_t len, bool create, const char **ret_link, struct err *err)
@@ -123,24 +126,27 @@ static int step_into(struct index_sink *s, struct strbuf *out, uint64_t *cleared
 	if (r->e.type == ENTRY_WHITEOUT && create)
 		make_implied(s, r); /* hidden below and made anew: opaque, as whited is set */
 	if (r->e.type != ENTRY_DIR && create)
-		return err_set(err, ERR_INPUT, "'%s' is a %s of the same layer and cannot hold entries",
-			out->buf, entry_type_name(r->e.type));
+		return err_set(err, ERR_INPUT,
+			"'%s' is a %s of the same layer and cannot hold entries", out->buf,
+			entry_type_name(r->e.type));
 	if (r->cleared > *cleared)
 		*cleared = r->cleared;
 	return 0;
 }
 
 /*
- * Where the directory dir is, links of this layer followed; missing ones are made (create) or kept as
- * they stand. The result is in s->parent, what was cleared above it in s->parent_cleared.
+ * Where the directory dir is, links of this layer followed; missing ones are made (create) or kept
+ * as they stand. The result is in s->parent, what was cleared above it in s->parent_cleared.
  */
-static int enter_dir(struct index_sink *s, const char *dir, size_t dir_len, bool create, struct err *err)
+static int enter_dir(
+	struct index_sink *s, const char *dir, size_t dir_len, bool create, struct err *err)
 {
 	auto_strbuf rest = STRBUF_INIT;
 	const char *p, *link = NULL;
 	unsigned links = 0;
 
-	if (s->parent_known && s->parent_raw.len == dir_len && memcmp(s->parent_raw.buf, dir, dir_len) == 0)
+	if (s->parent_known && s->parent_raw.len == dir_len &&
+		memcmp(s->parent_raw.buf, dir, dir_len) == 0)
 		return 0;
 	s->parent_known = false;
 	strbuf_reset(&s->parent);
@@ -169,8 +175,8 @@ static int enter_dir(struct index_sink *s, const char *dir, size_t dir_len, bool
 			return -1;
 		if (step == 1) {
 			if (++links > LAYER_LINKS_MAX)
-				return err_set(err, ERR_INPUT, "too many symbolic links in '%.*s'", (int)dir_len,
-					dir);
+				return err_set(err, ERR_INPUT, "too many symbolic links in '%.*s'",
+					(int)dir_len, dir);
 			push_target(&rest, link, p + n);
 			p = rest.buf;
 			if (link[0] == '/') {
@@ -182,7 +188,8 @@ static int enter_dir(struct index_sink *s, const char *dir, size_t dir_len, bool
 		p += n;
 	}
 	if (!tree_path_valid(s->parent.buf))
-		return err_set(err, ERR_INPUT, "'%.*s' leads to a path that is too long", (int)dir_len, dir);
+		return err_set(err, ERR_INPUT, "'%.*s' leads to a path that is too long",
+			(int)dir_len, dir);
 	if (create) {
 		strbuf_reset(&s->parent_raw);
 		strbuf_add(&s->parent_raw, dir, dir_len);
@@ -192,7 +199,8 @@ static int enter_dir(struct index_sink *s, const char *dir, size_t dir_len, bool
 }
 
 /* The path of an entry with its directory resolved: valid until the next call. */
-static int enter_path(struct index_sink *s, const char *path, bool create, struct strbuf *out, struct err *err)
+static int enter_path(
+	struct index_sink *s, const char *path, bool create, struct strbuf *out, struct err *err)
 {
 	if (enter_dir(s, path, tree_parent_len(path), create, err) < 0)
 		return -1;
@@ -202,7 +210,8 @@ static int enter_path(struct index_sink *s, const char *path, bool create, struc
 		strbuf_putc(out, '/');
 	strbuf_puts(out, path_base(path));
 	if (!create)
-		s->parent_known = false; /* a path looked at without making it is not one to go on with */
+		s->parent_known =
+			false; /* a path looked at without making it is not one to go on with */
 	if (!tree_path_valid(out->buf))
 		return err_set(err, ERR_INPUT, "'%s' leads to a path that is too long", path);
 	return 0;
@@ -240,7 +249,8 @@ static int take_opaque_marker(struct index_sink *s, const char *dir, struct err 
 	return 0;
 }
 
-static int take_link(struct index_sink *s, const struct tree_entry *e, struct tree_entry *copy, struct err *err)
+static int take_link(
+	struct index_sink *s, const struct tree_entry *e, struct tree_entry *copy, struct err *err)
 {
 	auto_strbuf target = STRBUF_INIT;
 	struct record *r;
@@ -270,8 +280,8 @@ static int take_link(struct index_sink *s, const struct tree_entry *e, struct tr
 }
 
 /* Put the entry at the resolved path; returns its record, or NULL and *err. */
-static struct record *take_entry(
-	struct index_sink *s, const char *path, size_t len, const struct tree_entry *e, struct err *err)
+static struct record *take_entry(struct index_sink *s, const char *path, size_t len,
+	const struct tree_entry *e, struct err *err)
 {
 	struct record *r = find_record(s, path, len);
 	bool live = r && (len == 0 || r->seq >= s->parent_cleared);
@@ -378,7 +388,8 @@ struct above {
 	bool opaque;
 };
 
-/* Drop what was removed, and whiteouts that an opaque directory makes pointless; sorted holds s->len. */
+/* Drop what was removed, and whiteouts that an opaque directory makes pointless; sorted holds
+ * s->len. */
 static void settle_records(struct record **sorted, size_t len)
 {
 	struct above up[LAYER_DEPTH_MAX + 2];
@@ -391,14 +402,17 @@ static void settle_records(struct record **sorted, size_t len)
 		while (depth > 1) {
 			size_t n = strlen(up[depth - 1].record->e.path);
 
-			if (strncmp(r->e.path, up[depth - 1].record->e.path, n) == 0 && r->e.path[n] == '/')
+			if (strncmp(r->e.path, up[depth - 1].record->e.path, n) == 0 &&
+				r->e.path[n] == '/')
 				break;
 			depth--;
 		}
 		top = depth ? &up[depth - 1] : NULL;
-		if (top && (r->seq < top->cleared || (r->e.type == ENTRY_WHITEOUT && top->opaque))) {
+		if (top &&
+			(r->seq < top->cleared || (r->e.type == ENTRY_WHITEOUT && top->opaque))) {
 			r->dropped = true;
-			/* it still stands between: what is below it was dropped for the same reason */
+			/* it still stands between: what is below it was dropped for the same reason
+			 */
 			if (r->e.type == ENTRY_WHITEOUT)
 				continue;
 		}
@@ -413,8 +427,9 @@ static void settle_records(struct record **sorted, size_t len)
 }
 
 /*
- * The first name of a file in the order of a layer is the file, the others are links to it, whatever the
- * archive had: only so can a layer be written from the index. A link takes over the metadata of its file.
+ * The first name of a file in the order of a layer is the file, the others are links to it,
+ * whatever the archive had: only so can a layer be written from the index. A link takes over the
+ * metadata of its file.
  */
 static int settle_links(struct index_sink *s, struct record **sorted, size_t len, struct err *err)
 {
@@ -433,8 +448,9 @@ static int settle_links(struct index_sink *s, struct record **sorted, size_t len
 		if (!target)
 			continue; /* in a lower layer */
 		if (target == r || target->dropped || target->e.type == ENTRY_DIR)
-			return err_set(err, ERR_INPUT, "the hard link '%s' points at '%s', which is no file",
-				r->e.path, r->e.link);
+			return err_set(err, ERR_INPUT,
+				"the hard link '%s' points at '%s', which is no file", r->e.path,
+				r->e.link);
 		e = target->e;
 		if (e.type == ENTRY_WHITEOUT || e.type == ENTRY_HARDLINK)
 			continue;
@@ -466,7 +482,8 @@ static uint64_t put_string(struct strbuf *strings, const char *str, size_t len)
 	return at;
 }
 
-static void encode_record(struct index_record *out, const struct tree_entry *e, struct strbuf *strings)
+static void encode_record(
+	struct index_record *out, const struct tree_entry *e, struct strbuf *strings)
 {
 	size_t path_len = strlen(e->path), link_len = e->link ? strlen(e->link) : 0;
 
@@ -520,7 +537,7 @@ static void encode_xattrs(const struct tree_entry *e, struct strbuf *table, stru
 static void encode(struct index_sink *s, struct record **sorted, size_t len)
 {
 	auto_strbuf xattrs = STRBUF_INIT, strings = STRBUF_INIT;
-	struct index_header h = { .version = htole32(INDEX_VERSION) };
+	struct index_header h = {.version = htole32(INDEX_VERSION)};
 	struct index_record *records = xcalloc(len, sizeof(*records));
 	uint64_t n = 0, nx = 0, total = 0;
 	uint32_t flags = 0;
@@ -583,7 +600,7 @@ struct index_sink *index_sink_new(unsigned flags)
 	struct index_sink *s = xcalloc(1, sizeof(*s));
 	struct err ignored = ERR_INIT;
 
-	s->sink = (struct tree_sink){ .entry = sink_entry, .data = sink_data, .finish = sink_finish };
+	s->sink = (struct tree_sink){.entry = sink_entry, .data = sink_data, .finish = sink_finish};
 	s->flags = flags;
 	s->parent_raw = (struct strbuf)STRBUF_INIT;
 	s->parent = (struct strbuf)STRBUF_INIT;
@@ -623,7 +640,7 @@ int index_save(struct index_sink *s, int fd, struct err *err)
 struct tree_index *index_of_sink(struct index_sink *s)
 {
 	struct err err = ERR_INIT;
-	struct tree_index *ix = index_parse(s->out, s->out_len, &err);
+	struct tree_index *ix = index_from_bytes(s->out, s->out_len, &err);
 
 	if (!ix)
 		abort(); /* a bug: we do not read what we wrote */

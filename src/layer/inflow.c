@@ -1,6 +1,7 @@
 /*
- * Reading compressed streams. Two threads share the work: one reads, hashes and decompresses into a ring of
- * blocks, the caller takes the blocks. A stream that fits into the first block needs no thread.
+ * Reading compressed streams. Two threads share the work: one reads, hashes and decompresses into a
+ * ring of blocks, the caller takes the blocks. A stream that fits into the first block needs no
+ * thread.
  *
  *   ring   filled blocks from tail, count of them; the caller holds one more while it works on it
  */
@@ -55,7 +56,7 @@ struct zstd_state {
 	ZSTD_DCtx *ctx;
 	bool in_frame;
 	bool skippable; /* the frame at hand */
-	bool any;       /* a frame with contents was seen */
+	bool any;	/* a frame with contents was seen */
 };
 
 struct block {
@@ -183,7 +184,7 @@ static int skip_string(struct inflow *f, struct err *err)
 
 static int gzip_header(struct inflow *f, struct err *err)
 {
-	uint8_t h[10] = { 0 }, low = 0, high = 0;
+	uint8_t h[10] = {0}, low = 0, high = 0;
 
 	for (size_t i = 0; i < sizeof(h); i++)
 		if (get_byte(f, &h[i], err) < 0)
@@ -285,7 +286,7 @@ static ssize_t gzip_inflate(struct inflow *f, uint8_t *out, size_t cap, struct e
 static int gzip_trailer(struct inflow *f, struct err *err)
 {
 	struct gzip_state *g = f->gzip;
-	uint8_t t[8] = { 0 };
+	uint8_t t[8] = {0};
 	uint32_t crc, size;
 
 	for (size_t i = 0; i < sizeof(t); i++)
@@ -355,7 +356,7 @@ static ssize_t gzip_decode(struct inflow *f, uint8_t *out, size_t cap, struct er
 
 static bool zstd_magic(const uint8_t *p, bool *skippable)
 {
-	static const uint8_t frame[4] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const uint8_t frame[4] = {0x28, 0xb5, 0x2f, 0xfd};
 
 	*skippable = (p[0] & 0xf0) == 0x50 && p[1] == 0x2a && p[2] == 0x4d && p[3] == 0x18;
 	return *skippable || memcmp(p, frame, sizeof(frame)) == 0;
@@ -383,9 +384,11 @@ static int zstd_failed(size_t code, struct err *err)
 {
 	switch (ZSTD_getErrorCode(code)) {
 	case ZSTD_error_dictionary_wrong:
-		return err_set(err, ERR_UNSUPPORTED, "the zstd stream of the layer needs a dictionary");
+		return err_set(
+			err, ERR_UNSUPPORTED, "the zstd stream of the layer needs a dictionary");
 	case ZSTD_error_frameParameter_windowTooLarge:
-		return err_set(err, ERR_INPUT, "the zstd stream of the layer needs a window of more than %u MiB",
+		return err_set(err, ERR_INPUT,
+			"the zstd stream of the layer needs a window of more than %u MiB",
 			1u << (LAYER_ZSTD_WINDOW_LOG_MAX - 20));
 	case ZSTD_error_checksum_wrong:
 		return bad(err, "zstd", "its checksum is wrong");
@@ -396,7 +399,7 @@ static int zstd_failed(size_t code, struct err *err)
 
 static ssize_t zstd_decode(struct inflow *f, uint8_t *out, size_t cap, struct err *err)
 {
-	ZSTD_outBuffer to = { .dst = out, .size = cap };
+	ZSTD_outBuffer to = {.dst = out, .size = cap};
 
 	while (to.pos < cap) {
 		ZSTD_inBuffer from;
@@ -412,7 +415,7 @@ static ssize_t zstd_decode(struct inflow *f, uint8_t *out, size_t cap, struct er
 		}
 		if (at_hand(f) == 0 && fill(f, err) < 0)
 			return -1;
-		from = (ZSTD_inBuffer){ .src = f->in + f->in_at, .size = at_hand(f) };
+		from = (ZSTD_inBuffer){.src = f->in + f->in_at, .size = at_hand(f)};
 		code = ZSTD_decompressStream(f->zstd.ctx, &to, &from);
 		f->in_at += from.pos;
 		if (ZSTD_isError(code))
@@ -518,12 +521,15 @@ static void *producer(void *user)
 	}
 }
 
-/* Signals are for the caller's thread. Returns whether the thread runs; without it the caller produces. */
+/* Signals are for the caller's thread. Returns whether the thread runs; without it the caller
+ * produces. */
 static bool start_thread(struct inflow *f)
 {
 	sigset_t all, old;
 	bool ok;
 
+	for (size_t i = 1; i < BLOCKS; i++)
+		f->blocks[i].data = xmalloc(BLOCK_SIZE);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ok = pthread_create(&f->thread, NULL, producer, f) == 0;
@@ -616,7 +622,7 @@ ssize_t inflow_read(struct inflow *f, void *data, size_t n, struct err *err)
 
 static int detect(struct inflow *f, struct err *err)
 {
-	static const uint8_t xz[6] = { 0xfd, '7', 'z', 'X', 'Z', 0 };
+	static const uint8_t xz[6] = {0xfd, '7', 'z', 'X', 'Z', 0};
 	const uint8_t *p = f->in;
 	bool skippable;
 
@@ -629,9 +635,11 @@ static int detect(struct inflow *f, struct err *err)
 	else if (f->opt.other_formats_ok)
 		return 0;
 	else if (f->in_len >= sizeof(xz) && memcmp(p, xz, sizeof(xz)) == 0)
-		return err_set(err, ERR_UNSUPPORTED, "the layer is compressed with xz, which no layer may be");
+		return err_set(err, ERR_UNSUPPORTED,
+			"the layer is compressed with xz, which no layer may be");
 	else if (f->in_len >= 4 && memcmp(p, "BZh", 3) == 0 && p[3] >= '1' && p[3] <= '9')
-		return err_set(err, ERR_UNSUPPORTED, "the layer is compressed with bzip2, which no layer may be");
+		return err_set(err, ERR_UNSUPPORTED,
+			"the layer is compressed with bzip2, which no layer may be");
 	return 0;
 }
 
@@ -669,8 +677,7 @@ struct inflow *inflow_open(int fd, const struct inflow_options *opt, struct err 
 	f->out_hash = sha256_new();
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
-	for (size_t i = 0; i < BLOCKS; i++)
-		f->blocks[i].data = xmalloc(BLOCK_SIZE);
+	f->blocks[0].data = xmalloc(BLOCK_SIZE);
 	if (detect(f, err) < 0 || start_decoder(f, err) < 0) {
 		inflow_free(f);
 		return NULL;

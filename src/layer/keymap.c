@@ -30,7 +30,7 @@ static uint32_t hash_key(uint64_t seed, const void *key, size_t len)
 
 void keymap_init(struct keymap *m)
 {
-	*m = (struct keymap){ .slots = NULL };
+	*m = (struct keymap){.slots = NULL};
 	if (getrandom(&m->seed, sizeof(m->seed), GRND_NONBLOCK) != sizeof(m->seed))
 		m->seed = (uintptr_t)m;
 }
@@ -43,7 +43,8 @@ void keymap_release(struct keymap *m)
 }
 
 /* The slot of key, or the free one where it belongs. */
-static struct keymap_slot *slot_of(const struct keymap *m, const void *key, size_t len, uint32_t hash)
+static struct keymap_slot *slot_of(
+	const struct keymap *m, const void *key, size_t len, uint32_t hash)
 {
 	for (size_t i = hash & (m->cap - 1);; i = (i + 1) & (m->cap - 1)) {
 		struct keymap_slot *s = &m->slots[i];
@@ -87,7 +88,6 @@ void keymap_put(struct keymap *m, const void *key, size_t len, uint32_t value)
 	if (m->used * 2 >= m->cap)
 		grow(m);
 	*slot_of(m, key, len, hash) = (struct keymap_slot){
-		.key = key, .len = (uint32_t)len, .hash = hash, .value = value
-	};
+		.key = key, .len = (uint32_t)len, .hash = hash, .value = value};
 	m->used++;
 }

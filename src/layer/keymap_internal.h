@@ -16,7 +16,8 @@ struct keymap_slot {
 struct keymap {
 	struct keymap_slot *slots; /* cap of them, a power of two, at most half used */
 	size_t cap, used;
-	uint64_t seed; /* random: names come from outside and must not be able to collide on purpose */
+	uint64_t seed; /* random: names come from outside and must not be able to collide on purpose
+			*/
 };
 
 /* Set up an empty map. */

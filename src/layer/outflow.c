@@ -17,8 +17,12 @@
 #define ZSTD_LEVEL_DEFAULT 3
 /* Above it libzstd takes windows that not every decoder takes. */
 #define ZSTD_LEVEL_MAX 19
-/* One job per that many bytes: a part of the format of our output, as the cuts show in it. */
-#define ZSTD_JOB_SIZE (8 << 20)
+/*
+ * One job per that many bytes: a part of the format of our output, as the cuts show in it. It also
+ * decides on the memory: 22 MiB in all at the default level; jobs of 8 MiB would take 54 and save
+ * half a percent.
+ */
+#define ZSTD_JOB_SIZE (2 << 20)
 #define GZIP_LEVEL_DEFAULT 6
 #define GZIP_LEVEL_MAX 9
 #define DEFLATE_MEM_LEVEL 8 /* zlib's default; the output depends on it */
@@ -53,13 +57,14 @@ static int emit(struct outflow *o, const void *data, size_t n, struct err *err)
 static int gzip_start(struct outflow *o, int level, struct err *err)
 {
 	/* magic, deflate, no flags, no time, XFL, operating system unknown */
-	uint8_t header[10] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255 };
+	uint8_t header[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
 
 	if (level == GZIP_LEVEL_MAX)
 		header[8] = 2;
 	else if (level == 1)
 		header[8] = 4;
-	if (deflateInit2(&o->gzip, level, Z_DEFLATED, -MAX_WBITS, DEFLATE_MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK)
+	if (deflateInit2(&o->gzip, level, Z_DEFLATED, -MAX_WBITS, DEFLATE_MEM_LEVEL,
+		    Z_DEFAULT_STRATEGY) != Z_OK)
 		return err_set(err, ERR_SYSTEM, "zlib cannot start");
 	o->gzip_ready = true;
 	return emit(o, header, sizeof(header), err);
@@ -70,7 +75,7 @@ static int gzip_write(struct outflow *o, const void *data, size_t n, int flush, 
 	union {
 		const void *in;
 		Bytef *out;
-	} from = { .in = data };
+	} from = {.in = data};
 	int code;
 
 	o->gzip.next_in = from.out; /* zlib only reads it */
@@ -109,23 +114,27 @@ static int zstd_start(struct outflow *o, int level, unsigned threads, struct err
 	if (ZSTD_isError(ZSTD_CCtx_setParameter(o->zstd, ZSTD_c_compressionLevel, level)) ||
 		ZSTD_isError(ZSTD_CCtx_setParameter(o->zstd, ZSTD_c_checksumFlag, 1)))
 		return err_set(err, ERR_SYSTEM, "libzstd refuses level %d", level);
-	if (ZSTD_isError(ZSTD_CCtx_setParameter(o->zstd, ZSTD_c_nbWorkers, threads ? (int)threads : 1)) ||
+	if (ZSTD_isError(ZSTD_CCtx_setParameter(
+		    o->zstd, ZSTD_c_nbWorkers, threads ? (int)threads : 1)) ||
 		ZSTD_isError(ZSTD_CCtx_setParameter(o->zstd, ZSTD_c_jobSize, ZSTD_JOB_SIZE)))
-		log_debug("libzstd has no threads: digests of layers differ from those made elsewhere");
+		log_debug("libzstd has no threads: digests of layers differ from those made "
+			  "elsewhere");
 	return 0;
 }
 
-static int zstd_write(struct outflow *o, const void *data, size_t n, ZSTD_EndDirective op, struct err *err)
+static int zstd_write(
+	struct outflow *o, const void *data, size_t n, ZSTD_EndDirective op, struct err *err)
 {
-	ZSTD_inBuffer from = { .src = data, .size = n };
+	ZSTD_inBuffer from = {.src = data, .size = n};
 	size_t left;
 
 	do {
-		ZSTD_outBuffer to = { .dst = o->out, .size = OUT_SIZE };
+		ZSTD_outBuffer to = {.dst = o->out, .size = OUT_SIZE};
 
 		left = ZSTD_compressStream2(o->zstd, &to, &from, op);
 		if (ZSTD_isError(left))
-			return err_set(err, ERR_SYSTEM, "libzstd cannot compress: %s", ZSTD_getErrorName(left));
+			return err_set(err, ERR_SYSTEM, "libzstd cannot compress: %s",
+				ZSTD_getErrorName(left));
 		if (emit(o, o->out, to.pos, err) < 0)
 			return -1;
 	} while (op == ZSTD_e_end ? left > 0 : from.pos < from.size);
@@ -143,12 +152,13 @@ static int start(struct outflow *o, const struct outflow_options *opt, struct er
 		return 0;
 	case COMPRESSION_GZIP:
 		if (level < 0 || level > GZIP_LEVEL_MAX)
-			return err_set(err, ERR_INPUT, "gzip has no level %d: 1 to %d", level, GZIP_LEVEL_MAX);
+			return err_set(err, ERR_INPUT, "gzip has no level %d: 1 to %d", level,
+				GZIP_LEVEL_MAX);
 		return gzip_start(o, level ? level : GZIP_LEVEL_DEFAULT, err);
 	case COMPRESSION_ZSTD:
 		if (level < 0 || level > ZSTD_LEVEL_MAX)
-			return err_set(err, ERR_INPUT, "zstd level %d is not for layers: 1 to %d", level,
-				ZSTD_LEVEL_MAX);
+			return err_set(err, ERR_INPUT, "zstd level %d is not for layers: 1 to %d",
+				level, ZSTD_LEVEL_MAX);
 		return zstd_start(o, level ? level : ZSTD_LEVEL_DEFAULT, opt->threads, err);
 	}
 	return err_set(err, ERR_INPUT, "unknown compression %d", (int)opt->compression);

@@ -84,8 +84,9 @@ static int parse_decimal(const struct pax_record *r, uint64_t max, uint64_t *ret
 
 		if (c < '0' || c > '9' || __builtin_mul_overflow(v, 10u, &v) ||
 			__builtin_add_overflow(v, (uint64_t)(c - '0'), &v) || v > max)
-			return err_set(err, ERR_INPUT, "PAX %.*s=%.*s is no number in range", (int)r->key_len,
-				r->key, (int)(r->value_len < 64 ? r->value_len : 64), r->value);
+			return err_set(err, ERR_INPUT, "PAX %.*s=%.*s is no number in range",
+				(int)r->key_len, r->key,
+				(int)(r->value_len < 64 ? r->value_len : 64), r->value);
 	}
 	*ret = v;
 	return 0;
@@ -230,25 +231,27 @@ static void xattr_free(const struct tree_xattr *x)
 	union {
 		const void *in;
 		void *out;
-	} name = { .in = x->name }, value = { .in = x->value };
+	} name = {.in = x->name}, value = {.in = x->value};
 
 	free(name.out);
 	free(value.out);
 }
 
 /* Set name (taken over) to n bytes of value, which are copied; none deletes it. */
-static int set_xattr(struct pax *p, char *name, const void *value, size_t n, bool weak, struct err *err)
+static int set_xattr(
+	struct pax *p, char *name, const void *value, size_t n, bool weak, struct err *err)
 {
 	auto_free char *owned = name;
 	bool found;
 	size_t at;
 
 	if (strlen(name) > LAYER_XATTR_NAME_MAX)
-		return err_set(err, ERR_INPUT, "the name of an extended attribute has more than %d bytes",
+		return err_set(err, ERR_INPUT,
+			"the name of an extended attribute has more than %d bytes",
 			LAYER_XATTR_NAME_MAX);
 	if (n > LAYER_XATTR_VALUE_MAX)
-		return err_set(err, ERR_INPUT, "the extended attribute '%s' has more than %u bytes", name,
-			LAYER_XATTR_VALUE_MAX);
+		return err_set(err, ERR_INPUT, "the extended attribute '%s' has more than %u bytes",
+			name, LAYER_XATTR_VALUE_MAX);
 	at = xattr_place(p, name, &found);
 	if (found && weak)
 		return 0;
@@ -260,17 +263,18 @@ static int set_xattr(struct pax *p, char *name, const void *value, size_t n, boo
 	if (n == 0)
 		return 0;
 	if (p->nxattrs == LAYER_XATTRS_MAX)
-		return err_set(err, ERR_INPUT, "more than %d extended attributes", LAYER_XATTRS_MAX);
+		return err_set(
+			err, ERR_INPUT, "more than %d extended attributes", LAYER_XATTRS_MAX);
 	p->xattrs = xreallocarray(p->xattrs, p->nxattrs + 1, sizeof(*p->xattrs));
 	memmove(&p->xattrs[at + 1], &p->xattrs[at], (p->nxattrs - at) * sizeof(*p->xattrs));
-	p->xattrs[at] = (struct tree_xattr){
-		.name = take_ptr(owned), .value = xmemdup(value, n), .len = n
-	};
+	p->xattrs[at] =
+		(struct tree_xattr){.name = take_ptr(owned), .value = xmemdup(value, n), .len = n};
 	p->nxattrs++;
 	return 0;
 }
 
-/* LIBARCHIVE.xattr.NAME: percent-encoded name, base64 value; yields to SCHILY.xattr. of the same name. */
+/* LIBARCHIVE.xattr.NAME: percent-encoded name, base64 value; yields to SCHILY.xattr. of the same
+ * name. */
 static int set_libarchive_xattr(struct pax *p, const struct pax_record *r, struct err *err)
 {
 	size_t skip = strlen(LIBARCHIVE_PREFIX), n = 0;
@@ -293,7 +297,8 @@ static int set_string(char **field, const struct pax_record *r, struct err *err)
 	return 0;
 }
 
-static int set_number(bool *has, uint64_t *field, uint64_t max, const struct pax_record *r, struct err *err)
+static int set_number(
+	bool *has, uint64_t *field, uint64_t max, const struct pax_record *r, struct err *err)
 {
 	*has = r->value_len > 0;
 	return *has ? parse_decimal(r, max, field, err) : 0;
@@ -315,8 +320,8 @@ enum { KEY_PATH = 1, KEY_LINK = 2, KEY_SIZE = 4, KEY_UID = 8, KEY_GID = 16 };
 static int once(unsigned *seen, unsigned key, const struct pax_record *r, struct err *err)
 {
 	if (*seen & key)
-		return err_set(err, ERR_INPUT, "PAX record '%.*s' comes twice in one header", (int)r->key_len,
-			r->key);
+		return err_set(err, ERR_INPUT, "PAX record '%.*s' comes twice in one header",
+			(int)r->key_len, r->key);
 	*seen |= key;
 	return 0;
 }
@@ -328,8 +333,9 @@ static int take_record(struct pax *p, unsigned *seen, const struct pax_record *r
 	if (key_is(r, "linkpath"))
 		return once(seen, KEY_LINK, r, err) < 0 ? -1 : set_string(&p->link, r, err);
 	if (key_is(r, "size"))
-		return once(seen, KEY_SIZE, r, err) < 0 ?
-			-1 : set_number(&p->has_size, &p->size, INT64_MAX, r, err);
+		return once(seen, KEY_SIZE, r, err) < 0
+			       ? -1
+			       : set_number(&p->has_size, &p->size, INT64_MAX, r, err);
 	if (key_is(r, "uid"))
 		return once(seen, KEY_UID, r, err) < 0 ? -1 : set_id(&p->has_uid, &p->uid, r, err);
 	if (key_is(r, "gid"))
@@ -339,14 +345,15 @@ static int take_record(struct pax *p, unsigned *seen, const struct pax_record *r
 		return p->has_mtime ? parse_time(r, &p->mtime, &p->mtime_ns, err) : 0;
 	}
 	if (key_is(r, "uname") || key_is(r, "gname"))
-		return memchr(r->value, '\0', r->value_len) ? bad(err, "a name holds a NUL byte") : 0;
+		return memchr(r->value, '\0', r->value_len) ? bad(err, "a name holds a NUL byte")
+							    : 0;
 	if (key_begins(r, "GNU.sparse."))
 		return err_set(err, ERR_UNSUPPORTED, "sparse members are not supported in layers");
 	if (key_begins(r, XATTR_PREFIX)) {
 		size_t skip = strlen(XATTR_PREFIX);
 
-		return set_xattr(p, xstrndup(r->key + skip, r->key_len - skip), r->value, r->value_len,
-			false, err);
+		return set_xattr(p, xstrndup(r->key + skip, r->key_len - skip), r->value,
+			r->value_len, false, err);
 	}
 	return 0;
 }

@@ -32,17 +32,17 @@ struct member {
 
 struct tar_check {
 	enum state state;
-	uint64_t offset;      /* of the next byte */
+	uint64_t offset; /* of the next byte */
 	uint8_t record[TAR_RECORD];
-	size_t filled;        /* bytes of record */
-	uint64_t header_at;   /* offset of the current header */
-	uint64_t skip;        /* bytes of body and padding to pass over */
+	size_t filled;	    /* bytes of record */
+	uint64_t header_at; /* offset of the current header */
+	uint64_t skip;	    /* bytes of body and padding to pass over */
 
 	char meta_type;
-	struct strbuf meta;   /* its body so far */
-	uint64_t meta_left;   /* bytes of body that are still to come */
-	unsigned meta_run;    /* extension headers since the last member */
-	struct pax pax;       /* for the next member */
+	struct strbuf meta; /* its body so far */
+	uint64_t meta_left; /* bytes of body that are still to come */
+	unsigned meta_run;  /* extension headers since the last member */
+	struct pax pax;	    /* for the next member */
 	bool has_pax, has_name, has_link;
 	struct strbuf gnu_name, gnu_link;
 
@@ -94,7 +94,8 @@ void tar_check_free(struct tar_check *c)
 
 static int bad(const struct tar_check *c, struct err *err, const char *why)
 {
-	return err_set(err, ERR_INPUT, "tar header at offset %llu: %s", (unsigned long long)c->header_at, why);
+	return err_set(err, ERR_INPUT, "tar header at offset %llu: %s",
+		(unsigned long long)c->header_at, why);
 }
 
 /* ---- numbers ---- */
@@ -140,7 +141,8 @@ static int parse_number(const char *field, size_t n, int64_t *ret)
 	return 0;
 }
 
-static int decode(const struct tar_check *c, const struct tar_header *h, struct decoded *d, struct err *err)
+static int decode(
+	const struct tar_check *c, const struct tar_header *h, struct decoded *d, struct err *err)
 {
 	d->posix = memcmp(h->magic, "ustar\0", 6) == 0;
 	d->star = d->posix && memcmp((const char *)h + 508, "tar\0", 4) == 0;
@@ -158,8 +160,9 @@ static int decode(const struct tar_check *c, const struct tar_header *h, struct 
 	if (h->type != '3' && h->type != '4')
 		return 0;
 	if (parse_number(h->devmajor, sizeof(h->devmajor), &d->major) < 0 || d->major < 0 ||
-		d->major > MAJOR_MAX || parse_number(h->devminor, sizeof(h->devminor), &d->minor) < 0 ||
-		d->minor < 0 || d->minor > MINOR_MAX)
+		d->major > MAJOR_MAX ||
+		parse_number(h->devminor, sizeof(h->devminor), &d->minor) < 0 || d->minor < 0 ||
+		d->minor > MINOR_MAX)
 		return bad(c, err, "the device number is out of range");
 	return 0;
 }
@@ -244,12 +247,13 @@ static void header_name(const struct tar_header *h, const struct decoded *d, str
 }
 
 /* The name that counts: PAX, else GNU, else the header; two that differ are refused. */
-static int choose(const char *pax, bool has_gnu, const struct strbuf *gnu, struct strbuf *name, const char *what,
-	struct err *err)
+static int choose(const char *pax, bool has_gnu, const struct strbuf *gnu, struct strbuf *name,
+	const char *what, struct err *err)
 {
 	if (pax && has_gnu && strcmp(pax, gnu->buf) != 0)
-		return err_set(err, ERR_INPUT, "tar member '%.256s': PAX and GNU headers give it two different %s",
-			pax, what);
+		return err_set(err, ERR_INPUT,
+			"tar member '%.256s': PAX and GNU headers give it two different %s", pax,
+			what);
 	if (!pax && !has_gnu)
 		return 0;
 	strbuf_reset(name);
@@ -257,7 +261,8 @@ static int choose(const char *pax, bool has_gnu, const struct strbuf *gnu, struc
 	return 0;
 }
 
-static int entry_type(const struct tar_check *c, char type, bool slash, enum entry_type *ret, struct err *err)
+static int entry_type(
+	const struct tar_check *c, char type, bool slash, enum entry_type *ret, struct err *err)
 {
 	switch (type) {
 	case '\0':
@@ -286,7 +291,8 @@ static int entry_type(const struct tar_check *c, char type, bool slash, enum ent
 		*ret = ENTRY_FIFO;
 		return 0;
 	}
-	return err_set(err, ERR_INPUT, "tar header at offset %llu: members of type 0x%02x are not allowed in a layer",
+	return err_set(err, ERR_INPUT,
+		"tar header at offset %llu: members of type 0x%02x are not allowed in a layer",
 		(unsigned long long)c->header_at, (unsigned char)type);
 }
 
@@ -297,9 +303,11 @@ static int check_link(struct member *m, const char *link, char *out, struct err 
 
 	if (m->e.type == ENTRY_SYMLINK) {
 		if (link[0] == '\0')
-			return refuse_name(m->raw, "a symbolic link without a target", "tar member '", err);
+			return refuse_name(
+				m->raw, "a symbolic link without a target", "tar member '", err);
 		if (strlen(link) > LAYER_LINK_MAX)
-			return refuse_name(m->raw, "a link target of more than 4095 bytes", "tar member '", err);
+			return refuse_name(m->raw, "a link target of more than 4095 bytes",
+				"tar member '", err);
 		memcpy(out, link, strlen(link) + 1);
 		return 0;
 	}
@@ -309,7 +317,8 @@ static int check_link(struct member *m, const char *link, char *out, struct err 
 	if (!why && strcmp(out, m->e.path) == 0)
 		why = "a hard link to itself";
 	if (why)
-		return err_set(err, ERR_INPUT, "hard link '%.256s' to '%.256s': %s", m->raw, link, why);
+		return err_set(
+			err, ERR_INPUT, "hard link '%.256s' to '%.256s': %s", m->raw, link, why);
 	return 0;
 }
 
@@ -328,12 +337,14 @@ static const char *check_kind(const struct member *m, bool slash)
 static int check_total(struct tar_check *c, size_t names, struct err *err)
 {
 	if (++c->count > LAYER_ENTRIES_MAX)
-		return err_set(err, ERR_INPUT, "the layer has more than %u members", LAYER_ENTRIES_MAX);
+		return err_set(
+			err, ERR_INPUT, "the layer has more than %u members", LAYER_ENTRIES_MAX);
 	c->meta_bytes += names;
 	for (size_t i = 0; i < c->pax.nxattrs; i++)
 		c->meta_bytes += c->pax.xattrs[i].len;
 	if (c->meta_bytes > LAYER_META_MAX)
-		return err_set(err, ERR_INPUT, "the names of the layer take more than %llu bytes", LAYER_META_MAX);
+		return err_set(err, ERR_INPUT, "the names of the layer take more than %llu bytes",
+			LAYER_META_MAX);
 	return 0;
 }
 
@@ -379,7 +390,8 @@ static int make_member(struct tar_check *c, const struct tar_header *h, const st
 	if (m->e.type == ENTRY_FILE)
 		m->e.size = c->pax.has_size ? c->pax.size : (uint64_t)d->size;
 	else if (c->pax.has_size && c->pax.size > 0)
-		return refuse_name(name, "a member without contents that has a PAX size", "tar member '", err);
+		return refuse_name(
+			name, "a member without contents that has a PAX size", "tar member '", err);
 	fill_entry(c, m, d);
 	why = check_kind(m, slash);
 	if (why)
@@ -393,17 +405,20 @@ static int make_member(struct tar_check *c, const struct tar_header *h, const st
 	c->skip = m->e.size + tar_padding(m->e.size);
 	c->state = c->skip > 0 ? STATE_BODY : STATE_HEADER;
 	if (m->e.size > LAYER_SIZE_MAX)
-		return refuse_name(name, "a member larger than any layer may be", "tar member '", err);
+		return refuse_name(
+			name, "a member larger than any layer may be", "tar member '", err);
 	return 0;
 }
 
-static int take_member(struct tar_check *c, const struct tar_header *h, const struct decoded *d, struct err *err)
+static int take_member(
+	struct tar_check *c, const struct tar_header *h, const struct decoded *d, struct err *err)
 {
 	auto_strbuf name = STRBUF_INIT, link = STRBUF_INIT;
 
 	if (h->type == 'S')
-		return err_set(err, ERR_UNSUPPORTED, "tar header at offset %llu: sparse members are not supported "
-						     "in layers",
+		return err_set(err, ERR_UNSUPPORTED,
+			"tar header at offset %llu: sparse members are not supported "
+			"in layers",
 			(unsigned long long)c->header_at);
 	header_name(h, d, &name);
 	strbuf_add(&link, h->linkname, strnlen(h->linkname, sizeof(h->linkname)));
@@ -420,7 +435,8 @@ static int take_member(struct tar_check *c, const struct tar_header *h, const st
 
 /* ---- extension headers ---- */
 
-static int begin_meta(struct tar_check *c, const struct tar_header *h, const struct decoded *d, struct err *err)
+static int begin_meta(
+	struct tar_check *c, const struct tar_header *h, const struct decoded *d, struct err *err)
 {
 	bool pax = h->type == 'x' || h->type == 'X' || h->type == 'g';
 	uint64_t max = pax ? LAYER_PAX_MAX : LAYER_GNU_LONG_MAX;
@@ -465,11 +481,13 @@ static int end_meta(struct tar_check *c, struct err *err)
 	case 'x':
 	case 'X':
 		if (pax_parse(&c->pax, c->meta.buf, c->meta.len, err) < 0)
-			return err_wrap(err, "tar header at offset %llu", (unsigned long long)c->header_at);
+			return err_wrap(
+				err, "tar header at offset %llu", (unsigned long long)c->header_at);
 		return 0;
 	case 'g':
 		if (pax_check_global(c->meta.buf, c->meta.len, err) < 0)
-			return err_wrap(err, "tar header at offset %llu", (unsigned long long)c->header_at);
+			return err_wrap(
+				err, "tar header at offset %llu", (unsigned long long)c->header_at);
 		return 0;
 	case 'L':
 		return take_long_name(c, &c->gnu_name, &c->has_name, err);
@@ -508,8 +526,10 @@ static int take_record(struct tar_check *c, struct err *err)
 		return bad(c, err, "one zero record that is not followed by a second");
 	memcpy(&h, c->record, sizeof(h));
 	if (!checksum_ok(&h))
-		return bad(c, err, c->after_link ?
-			"the checksum is wrong; does data follow the hard link before it?" : "the checksum is wrong");
+		return bad(c, err,
+			c->after_link
+				? "the checksum is wrong; does data follow the hard link before it?"
+				: "the checksum is wrong");
 	if (decode(c, &h, &d, err) < 0)
 		return -1;
 	switch (h.type) {

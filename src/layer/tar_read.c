@@ -29,7 +29,8 @@ struct reader {
 	struct tree_sink *sink;
 	struct archive *archive; /* NULL before and after its part of the stream */
 	uint64_t entries, dropped_xattrs;
-	struct tree_xattr *kept; /* LAYER_XATTRS_MAX of them: what the policy leaves of one member */
+	struct tree_xattr
+		*kept;	   /* LAYER_XATTRS_MAX of them: what the policy leaves of one member */
 	const void *first; /* the block that was read to see whether there is any */
 	ssize_t first_len;
 	off_t start; /* where the blob begins in its file */
@@ -105,15 +106,17 @@ static int classify(const struct reader *r, const char *path, enum kind *ret, st
 		if (!begins(p, WHITEOUT))
 			continue;
 		if (r->opt->plain_tree)
-			return err_set(err, ERR_INPUT, "file name '%s' starts with .wh. and cannot be stored in an "
-						       "image layer",
+			return err_set(err, ERR_INPUT,
+				"file name '%s' starts with .wh. and cannot be stored in an "
+				"image layer",
 				path);
 		if (begins(p, WHITEOUT_AUFS) && strcmp(p, WHITEOUT_OPAQUE) != 0) {
 			*ret = KIND_AUFS;
 			return 0;
 		}
 		if (strchr(p, '/'))
-			return err_set(err, ERR_INPUT, "tar member '%s': a directory cannot be a whiteout", path);
+			return err_set(err, ERR_INPUT,
+				"tar member '%s': a directory cannot be a whiteout", path);
 	}
 	if (!begins(base, WHITEOUT))
 		return 0;
@@ -129,11 +132,12 @@ static int classify(const struct reader *r, const char *path, enum kind *ret, st
 }
 
 /* Give the whiteout e, or the opaque marker, to the sink. */
-static int emit_whiteout(struct reader *r, const struct tree_entry *e, enum kind kind, struct err *err)
+static int emit_whiteout(
+	struct reader *r, const struct tree_entry *e, enum kind kind, struct err *err)
 {
 	size_t dir = tree_parent_len(e->path);
 	auto_free char *path = NULL;
-	struct tree_entry out = { .type = ENTRY_WHITEOUT, .opaque = kind == KIND_OPAQUE };
+	struct tree_entry out = {.type = ENTRY_WHITEOUT, .opaque = kind == KIND_OPAQUE};
 
 	if (e->type != ENTRY_FILE)
 		return err_set(err, ERR_INPUT, "whiteout '%s' is a %s, not a file", e->path,
@@ -157,8 +161,10 @@ static int filter_xattrs(struct reader *r, struct tree_entry *e, struct err *err
 	for (size_t i = 0; i < e->nxattrs; i++) {
 		const struct tree_xattr *x = &e->xattrs[i];
 
-		if (strcmp(x->name, XATTR_CAPABILITY) == 0 && !xattr_capability_valid(x->value, x->len))
-			return err_set(err, ERR_INPUT, "tar member '%s': malformed security.capability of %zu bytes",
+		if (strcmp(x->name, XATTR_CAPABILITY) == 0 &&
+			!xattr_capability_valid(x->value, x->len))
+			return err_set(err, ERR_INPUT,
+				"tar member '%s': malformed security.capability of %zu bytes",
 				e->path, x->len);
 		if (xattr_applied(x->name, e->type))
 			r->kept[kept++] = *x;
@@ -188,8 +194,8 @@ static size_t without_slashes(const char *s)
 }
 
 /*
- * Whether libarchive reads the member as we do. A name beyond ASCII is not compared: libarchive converts
- * it for a locale that we do not have.
+ * Whether libarchive reads the member as we do. A name beyond ASCII is not compared: libarchive
+ * converts it for a locale that we do not have.
  */
 static bool agrees(const struct reader *r, const struct tree_entry *e, struct archive_entry *ae)
 {
@@ -211,7 +217,7 @@ static bool agrees(const struct reader *r, const struct tree_entry *e, struct ar
 	if (!other)
 		return true;
 	return without_slashes(raw) == without_slashes(other) &&
-		memcmp(raw, other, without_slashes(raw)) == 0;
+	       memcmp(raw, other, without_slashes(raw)) == 0;
 }
 
 /* Hand the contents of the member at hand to the sink, or pass over them. */
@@ -230,8 +236,8 @@ static int read_body(struct reader *r, const struct tree_entry *e, bool wanted, 
 		if (code != ARCHIVE_OK)
 			return archive_failed(r, err);
 		if (offset < 0 || (uint64_t)offset != done || n > e->size - done)
-			return err_set(err, ERR_INPUT, "the layer is malformed: two readers of '%s' disagree",
-				e->path);
+			return err_set(err, ERR_INPUT,
+				"the layer is malformed: two readers of '%s' disagree", e->path);
 		if (wanted && n > 0 && r->sink->data(r->sink, data, n, err) < 0)
 			return -1;
 		done += n;
@@ -246,8 +252,9 @@ static int check_link_target(const struct tree_entry *e, struct err *err)
 	if (e->type != ENTRY_HARDLINK)
 		return 0;
 	if (begins(e->link, WHITEOUT) || strstr(e->link, "/" WHITEOUT))
-		return err_set(err, ERR_INPUT, "hard link '%s' points at '%s', which is no file of a layer",
-			e->path, e->link);
+		return err_set(err, ERR_INPUT,
+			"hard link '%s' points at '%s', which is no file of a layer", e->path,
+			e->link);
 	return 0;
 }
 
@@ -276,17 +283,20 @@ static int read_members(struct reader *r, struct err *err)
 		struct tree_entry e;
 		int code = archive_read_next_header(r->archive, &ae);
 
-		if (r->failed || (code != ARCHIVE_OK && code != ARCHIVE_WARN && code != ARCHIVE_EOF))
+		if (r->failed ||
+			(code != ARCHIVE_OK && code != ARCHIVE_WARN && code != ARCHIVE_EOF))
 			return archive_failed(r, err);
 		if (code == ARCHIVE_EOF) {
 			if (tar_check_next(r->check, &e))
 				return err_set(err, ERR_INPUT,
-					"the layer is malformed: two readers disagree whether '%s' is a member",
+					"the layer is malformed: two readers disagree whether '%s' "
+					"is a member",
 					tar_check_raw_name(r->check));
 			return 0;
 		}
 		if (!tar_check_next(r->check, &e) || !agrees(r, &e, ae))
-			return err_set(err, ERR_INPUT, "the layer is malformed: two readers disagree about '%s'",
+			return err_set(err, ERR_INPUT,
+				"the layer is malformed: two readers disagree about '%s'",
 				tar_check_raw_name(r->check));
 		if (take_member(r, &e, err) < 0)
 			return -1;
@@ -341,15 +351,17 @@ static int verify(struct reader *r, struct layer_info *info, struct err *err)
 		return err_set(err, ERR_CORRUPT, "the layer has %llu bytes, not %llu",
 			(unsigned long long)info->size, (unsigned long long)opt->size);
 	if (opt->digest && strcmp(info->digest, opt->digest) != 0)
-		return err_set(err, ERR_CORRUPT, "the layer has digest %s, not %s", info->digest, opt->digest);
+		return err_set(err, ERR_CORRUPT, "the layer has digest %s, not %s", info->digest,
+			opt->digest);
 	if (opt->diff_id && strcmp(info->diff_id, opt->diff_id) != 0)
-		return err_set(err, ERR_CORRUPT, "the layer unpacks to diffID %s, not %s", info->diff_id,
-			opt->diff_id);
+		return err_set(err, ERR_CORRUPT, "the layer unpacks to diffID %s, not %s",
+			info->diff_id, opt->diff_id);
 	return 0;
 }
 
 /*
- * Whether the rest of a broken stream shows that the blob is not the one expected: then that is the better message.
+ * Whether the rest of a broken stream shows that the blob is not the one expected: then that is the
+ * better message.
  */
 static bool is_other_blob(struct reader *r, int blob_fd)
 {
@@ -391,8 +403,8 @@ int layer_read(int blob_fd, const struct layer_read_options *opt, struct tree_si
 	AUTO(inflow_free) struct inflow *in = NULL;
 	AUTO(tar_check_free) struct tar_check *check = tar_check_new();
 	auto_free struct tree_xattr *kept = xcalloc(LAYER_XATTRS_MAX, sizeof(*kept));
-	struct reader r = { .opt = opt ? opt : &none, .check = check, .kept = kept };
-	struct inflow_options in_opt = { .max_out = r.opt->max_size };
+	struct reader r = {.opt = opt ? opt : &none, .check = check, .kept = kept};
+	struct inflow_options in_opt = {.max_out = r.opt->max_size};
 	struct layer_info info;
 
 	r.sink = sink ? sink : tree_null_sink();
@@ -404,8 +416,8 @@ int layer_read(int blob_fd, const struct layer_read_options *opt, struct tree_si
 		return -1;
 	if (read_all_of(&r, err) < 0) {
 		if (err->kind == ERR_INPUT && is_other_blob(&r, blob_fd))
-			return err_set(err, ERR_CORRUPT, "the layer is not the blob %s that was expected",
-				r.opt->digest);
+			return err_set(err, ERR_CORRUPT,
+				"the layer is not the blob %s that was expected", r.opt->digest);
 		return -1;
 	}
 	if (verify(&r, &info, err) < 0)

@@ -13,7 +13,7 @@
 #include "layer/tar_internal.h"
 #include "layer/xattr.h"
 
-#define ID_OCTAL_MAX 07777777u         /* what 7 octal digits hold */
+#define ID_OCTAL_MAX 07777777u	       /* what 7 octal digits hold */
 #define SIZE_OCTAL_MAX 077777777777ull /* what 11 hold: size and time */
 #define WHITEOUT ".wh."
 #define OPAQUE_NAME ".wh..wh..opq"
@@ -26,9 +26,9 @@ struct layer_writer {
 	struct outflow *out;
 	uint64_t offset;  /* uncompressed bytes written */
 	uint64_t pending; /* bytes of the current body that are to come */
-	uint64_t pad;     /* and the padding after it */
+	uint64_t pad;	  /* and the padding after it */
 	uint64_t entries, dropped_xattrs;
-	struct strbuf last;         /* path of the entry before */
+	struct strbuf last; /* path of the entry before */
 	enum entry_type last_type;
 	bool last_opaque, any;
 	bool finished;
@@ -79,8 +79,8 @@ static void put_name(char *field, size_t size, const char *name)
 }
 
 /* Write h with everything that is the same for all members filled in. */
-static int put_header(
-	struct layer_writer *w, struct tar_header *h, uint32_t major, uint32_t minor, struct err *err)
+static int put_header(struct layer_writer *w, struct tar_header *h, uint32_t major, uint32_t minor,
+	struct err *err)
 {
 	const unsigned char *p = (const unsigned char *)h;
 	uint32_t sum = 0;
@@ -163,12 +163,14 @@ static void pax_member_name(const char *name, char *field, size_t size)
 	free(ascii);
 }
 
-static int put_pax(struct layer_writer *w, const char *name, const struct strbuf *records, struct err *err)
+static int put_pax(
+	struct layer_writer *w, const char *name, const struct strbuf *records, struct err *err)
 {
-	struct tar_header h = { .type = 'x' };
+	struct tar_header h = {.type = 'x'};
 
 	if (records->len > LAYER_PAX_MAX)
-		return err_set(err, ERR_INPUT, "the extended attributes of '%s' are too large for a layer", name);
+		return err_set(err, ERR_INPUT,
+			"the extended attributes of '%s' are too large for a layer", name);
 	pax_member_name(name, h.name, sizeof(h.name));
 	put_octal(h.mode, 7, 0);
 	put_octal(h.uid, 7, 0);
@@ -203,10 +205,11 @@ static char type_flag(enum entry_type type)
 }
 
 /* Write the member headers of e under the name name; e->type decides on the rest. */
-static int put_member(struct layer_writer *w, const struct tree_entry *e, const char *name, struct err *err)
+static int put_member(
+	struct layer_writer *w, const struct tree_entry *e, const char *name, struct err *err)
 {
 	const char *link = e->type == ENTRY_SYMLINK || e->type == ENTRY_HARDLINK ? e->link : NULL;
-	struct tar_header h = { .type = type_flag(e->type) };
+	struct tar_header h = {.type = type_flag(e->type)};
 	auto_strbuf records = STRBUF_INIT;
 
 	pax_records(&records, e, name, link);
@@ -217,7 +220,8 @@ static int put_member(struct layer_writer *w, const struct tree_entry *e, const 
 	put_octal(h.uid, 7, e->uid <= ID_OCTAL_MAX ? e->uid : 0);
 	put_octal(h.gid, 7, e->gid <= ID_OCTAL_MAX ? e->gid : 0);
 	put_octal(h.size, 11, e->size <= SIZE_OCTAL_MAX ? e->size : 0);
-	put_octal(h.mtime, 11, e->mtime >= 0 && (uint64_t)e->mtime <= SIZE_OCTAL_MAX ? (uint64_t)e->mtime : 0);
+	put_octal(h.mtime, 11,
+		e->mtime >= 0 && (uint64_t)e->mtime <= SIZE_OCTAL_MAX ? (uint64_t)e->mtime : 0);
 	if (link)
 		put_name(h.linkname, sizeof(h.linkname), link);
 	w->entries++;
@@ -235,19 +239,26 @@ static int check_entry(const struct tree_entry *e, struct err *err)
 	if (e->path[0] == '\0' && e->type != ENTRY_DIR && !(e->type == ENTRY_WHITEOUT && e->opaque))
 		return err_set(err, ERR_INPUT, "the root of a layer must be a directory");
 	if (strncmp(e->path, WHITEOUT, strlen(WHITEOUT)) == 0 || strstr(e->path, "/" WHITEOUT))
-		return err_set(err, ERR_INPUT, "file name '%s' starts with .wh. and cannot be stored in an image "
-					       "layer",
+		return err_set(err, ERR_INPUT,
+			"file name '%s' starts with .wh. and cannot be stored in an image "
+			"layer",
 			e->path);
 	if (e->uid == UINT32_MAX || e->gid == UINT32_MAX)
 		return err_set(err, ERR_INPUT, "the owner of '%s' is out of range", e->path);
-	if (e->type == ENTRY_SYMLINK && (!e->link || !e->link[0] || strlen(e->link) > LAYER_LINK_MAX))
-		return err_set(err, ERR_INPUT, "the target of the link '%s' is empty or too long", e->path);
+	if (e->type == ENTRY_SYMLINK &&
+		(!e->link || !e->link[0] || strlen(e->link) > LAYER_LINK_MAX))
+		return err_set(err, ERR_INPUT, "the target of the link '%s' is empty or too long",
+			e->path);
 	if (e->type == ENTRY_HARDLINK && (!e->link || !e->link[0] || !tree_path_valid(e->link)))
-		return err_set(err, ERR_INPUT, "the target of the hard link '%s' is no legal path", e->path);
+		return err_set(err, ERR_INPUT, "the target of the hard link '%s' is no legal path",
+			e->path);
 	if (e->type == ENTRY_CHAR && e->major == 0 && e->minor == 0)
-		return err_set(err, ERR_INPUT, "'%s' is a character device 0:0, a whiteout of overlayfs", e->path);
-	if ((e->type == ENTRY_CHAR || e->type == ENTRY_BLOCK) && (e->major > MAJOR_MAX || e->minor > MINOR_MAX))
-		return err_set(err, ERR_INPUT, "the device number of '%s' is out of range", e->path);
+		return err_set(err, ERR_INPUT,
+			"'%s' is a character device 0:0, a whiteout of overlayfs", e->path);
+	if ((e->type == ENTRY_CHAR || e->type == ENTRY_BLOCK) &&
+		(e->major > MAJOR_MAX || e->minor > MINOR_MAX))
+		return err_set(
+			err, ERR_INPUT, "the device number of '%s' is out of range", e->path);
 	if (e->size > INT64_MAX)
 		return err_set(err, ERR_INPUT, "'%s' is too large", e->path);
 	return 0;
@@ -255,7 +266,7 @@ static int check_entry(const struct tree_entry *e, struct err *err)
 
 static int check_order(struct layer_writer *w, const struct tree_entry *e, struct err *err)
 {
-	struct tree_entry last = { .path = w->last.buf, .type = w->last_type };
+	struct tree_entry last = {.path = w->last.buf, .type = w->last_type};
 	int order;
 
 	if (w->opt.keep_order || !w->any)
@@ -265,7 +276,8 @@ static int check_order(struct layer_writer *w, const struct tree_entry *e, struc
 	if (e->type == ENTRY_WHITEOUT && e->opaque && order == 0 && w->last_type == ENTRY_DIR)
 		return 0;
 	if (order >= 0)
-		return err_set(err, ERR_INPUT, "'%s' comes after '%s', which is not the order of a layer", e->path,
+		return err_set(err, ERR_INPUT,
+			"'%s' comes after '%s', which is not the order of a layer", e->path,
 			w->last.buf);
 	return 0;
 }
@@ -307,14 +319,15 @@ static void filter_xattrs(struct layer_writer *w, struct tree_entry *e)
 	e->nxattrs = n;
 }
 
-static int put_whiteout(struct layer_writer *w, const char *dir, size_t dir_len, const char *name, struct err *err)
+static int put_whiteout(
+	struct layer_writer *w, const char *dir, size_t dir_len, const char *name, struct err *err)
 {
-	struct tree_entry e = { .type = ENTRY_FILE };
-	auto_free char *path =
-		xasprintf("%.*s%s%s", (int)dir_len, dir, dir_len ? "/" : "", name);
+	struct tree_entry e = {.type = ENTRY_FILE};
+	auto_free char *path = xasprintf("%.*s%s%s", (int)dir_len, dir, dir_len ? "/" : "", name);
 
 	if (strlen(path_base(path)) > LAYER_NAME_MAX)
-		return err_set(err, ERR_INPUT, "the whiteout '%s' has a name that is too long", path);
+		return err_set(
+			err, ERR_INPUT, "the whiteout '%s' has a name that is too long", path);
 	return put_member(w, &e, path, err);
 }
 
@@ -401,8 +414,10 @@ static int writer_finish(struct tree_sink *sink, struct err *err)
 	struct layer_writer *w = (struct layer_writer *)sink;
 
 	if (w->pending > 0)
-		return err_set(err, ERR_INPUT, "contents are missing at the end of '%s'", w->last.buf);
-	if (put_zeros(w, (uint64_t)2 * TAR_RECORD, err) < 0 || outflow_end(w->out, &w->sums, err) < 0)
+		return err_set(
+			err, ERR_INPUT, "contents are missing at the end of '%s'", w->last.buf);
+	if (put_zeros(w, (uint64_t)2 * TAR_RECORD, err) < 0 ||
+		outflow_end(w->out, &w->sums, err) < 0)
 		return -1;
 	w->finished = true;
 	return w->opt.beside ? w->opt.beside->finish(w->opt.beside, err) : 0;
@@ -413,10 +428,9 @@ struct layer_writer *layer_writer_new(
 {
 	struct layer_writer *w = xcalloc(1, sizeof(*w));
 	struct outflow_options out = {
-		.compression = opt->compression, .level = opt->level, .threads = opt->threads
-	};
+		.compression = opt->compression, .level = opt->level, .threads = opt->threads};
 
-	w->sink = (struct tree_sink){ writer_entry, writer_data, writer_finish };
+	w->sink = (struct tree_sink){writer_entry, writer_data, writer_finish};
 	w->opt = *opt;
 	w->last = (struct strbuf)STRBUF_INIT;
 	w->out = outflow_new(blob_fd, &out, err);

@@ -1,6 +1,6 @@
 /*
- * Layers as a sink: a deterministic tar (spec/oci.md 2.3, 2.4, what is marked P), its diffID, compression
- * and the digest of the blob in one pass.
+ * Layers as a sink: a deterministic tar (spec/oci.md 2.3, 2.4, what is marked P), its diffID,
+ * compression and the digest of the blob in one pass.
  */
 #ifndef WHITTLE_LAYER_TAR_WRITE_H
 #define WHITTLE_LAYER_TAR_WRITE_H
@@ -18,14 +18,14 @@
 
 struct layer_write_options {
 	enum compression compression;
-	int level;         /* as in outflow_options */
-	unsigned threads;  /* as in outflow_options */
-	int64_t epoch;     /* any later mtime becomes it (SOURCE_DATE_EPOCH); LAYER_EPOCH_NONE: none */
+	int level;	  /* as in outflow_options */
+	unsigned threads; /* as in outflow_options */
+	int64_t epoch; /* any later mtime becomes it (SOURCE_DATE_EPOCH); LAYER_EPOCH_NONE: none */
 	bool rewrite_times; /* every mtime becomes epoch, earlier ones too */
-	bool keep_order;   /* take entries as they come, duplicates too: only for rewriting a foreign layer */
+	bool keep_order; /* take entries as they come: only for rewriting a foreign layer */
 	/*
-	 * Gets every entry as it was written (clamped mtime, offset of the body), its data and finish();
-	 * usually an index_sink. Borrowed; NULL: none.
+	 * Gets every entry as it was written (clamped mtime, offset of the body), its data and
+	 * finish(); usually an index_sink. Borrowed; NULL: none.
 	 */
 	struct tree_sink *beside;
 };
@@ -43,10 +43,12 @@ struct layer_writer *layer_writer_new(
 void layer_writer_free(struct layer_writer *w);
 DEFINE_AUTO(struct layer_writer *, layer_writer_free)
 /*
- * Its sink, owned by w. Entries must come in the order of tree_order(), none twice; the root is written as
- * "./" only if it is given, implied directories are not written. finish() ends the blob (not synced).
- * Errors: ERR_INPUT (a name that starts with ".wh." and cannot be stored, an illegal name or id, a char
- * device 0:0, wrong order, data that does not add up), ERR_SYSTEM, ERR_DISK.
+ * Its sink, owned by w. Entries must come in the order of tree_order(), none twice; a root that is
+ * given is written as "./", implied directories are not written. finish() ends the blob (not
+ * synced). Errors:
+ *   ERR_INPUT  a name that starts with ".wh." and cannot be stored, an illegal name or id, a char
+ *              device 0:0, wrong order, data that does not add up
+ *   ERR_SYSTEM, ERR_DISK
  */
 struct tree_sink *layer_writer_sink(struct layer_writer *w);
 /* What was written; call after finish(). */

@@ -34,7 +34,7 @@ static int tee_finish(struct tree_sink *s, struct err *err)
 
 void tree_tee_init(struct tree_tee *t, struct tree_sink *a, struct tree_sink *b)
 {
-	t->sink = (struct tree_sink){ .entry = tee_entry, .data = tee_data, .finish = tee_finish };
+	t->sink = (struct tree_sink){.entry = tee_entry, .data = tee_data, .finish = tee_finish};
 	t->a = a;
 	t->b = b;
 }
@@ -66,7 +66,7 @@ static int null_finish(struct tree_sink *s, struct err *err)
 struct tree_sink *tree_null_sink(void)
 {
 	/* never written to: sinks have no state but their own */
-	static struct tree_sink sink = { null_entry, null_data, null_finish };
+	static struct tree_sink sink = {null_entry, null_data, null_finish};
 
 	return &sink;
 }

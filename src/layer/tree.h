@@ -4,10 +4,11 @@
  *   sources   layer_read() (tar_read.h), folder_walk() (folder.h), tree_index records (index.h)
  *   sinks     layer_writer (tar_write.h), folder_writer (apply.h), index_sink (index.h), tree_tee
  *
- * A source calls entry() once per entry; after an ENTRY_FILE it calls data() until the bytes add up to its
- * size (none for size 0; none at all when the source was told to give metadata only); after the last entry
- * it calls finish() once, and never when something failed. A sink returns 0, or -1 and *err, which the
- * source hands on at once. What an entry points at lives until the call returns.
+ * A source calls entry() once per entry; after an ENTRY_FILE it calls data() until the bytes add up
+ * to its size (none for size 0; none at all when the source was told to give metadata only); after
+ * the last entry it calls finish() once, and never when something failed. A sink returns 0, or -1
+ * and *err, which the source hands on at once. What an entry points at lives until the call
+ * returns.
  */
 #ifndef WHITTLE_LAYER_TREE_H
 #define WHITTLE_LAYER_TREE_H
@@ -28,9 +29,10 @@ enum entry_type {
 	ENTRY_BLOCK,
 	ENTRY_FIFO,
 	/*
-	 * Hides path, and all below it, of lower layers; never what the same layer has there. With opaque
-	 * set it is the opaque marker of the directory path: hides all lower children of it. A source may
-	 * report an opaque directory as ENTRY_DIR with opaque set, or by such a marker before or after it.
+	 * Hides path, and all below it, of lower layers; never what the same layer has there. With
+	 * opaque set it is the opaque marker of the directory path: hides all lower children of it.
+	 * A source may report an opaque directory as ENTRY_DIR with opaque set, or by such a marker
+	 * before or after it.
 	 */
 	ENTRY_WHITEOUT,
 };
@@ -38,7 +40,7 @@ enum entry_type {
 struct tree_xattr {
 	const char *name;  /* "user.x", without the prefix of tar */
 	const void *value; /* any bytes */
-	size_t len;        /* never 0: tar cannot store an empty one */
+	size_t len;	   /* never 0: tar cannot store an empty one */
 };
 
 struct tree_entry {
@@ -47,16 +49,16 @@ struct tree_entry {
 	enum entry_type type;
 	uint32_t mode; /* 07777 */
 	uint32_t uid, gid;
-	uint64_t size; /* of an ENTRY_FILE, else 0 */
-	int64_t mtime; /* seconds since 1970, rounded down */
+	uint64_t size;	   /* of an ENTRY_FILE, else 0 */
+	int64_t mtime;	   /* seconds since 1970, rounded down */
 	uint32_t mtime_ns; /* 0 also means "unknown" */
-	const char *link;  /* target of a symbolic link as it stands, or path of a hard link; else NULL */
+	const char *link;  /* target of a symbolic link, or path of the file of a hard link */
 	uint32_t major, minor;
 	const struct tree_xattr *xattrs; /* sorted by name */
 	size_t nxattrs;
-	bool opaque;     /* the directory hides lower children */
-	bool implied;    /* a directory that the archive left out: 0755 0:0 unless a lower layer has it */
-	uint64_t offset; /* of the body in the uncompressed tar; 0 when unknown */
+	bool opaque;  /* the directory hides lower children */
+	bool implied; /* a directory that the archive left out: as in lower, else 0755 0:0 */
+	uint64_t offset;	     /* of the body in the uncompressed tar; 0 when unknown */
 	uint8_t digest[DIGEST_SIZE]; /* SHA-256 of the contents of an ENTRY_FILE */
 	bool has_digest;
 };
@@ -84,14 +86,15 @@ struct tree_sink *tree_null_sink(void);
 const char *entry_type_name(enum entry_type type);
 
 /*
- * Order in which a layer is written (spec/oci.md 2.7): as path_compare(), except that the whiteouts of a
- * directory come before everything else in it. Less than, equal to or greater than zero.
+ * Order in which a layer is written (spec/oci.md 2.7): as path_compare(), except that the whiteouts
+ * of a directory come before everything else in it. Less than, equal to or greater than zero.
  */
 int tree_order(const struct tree_entry *a, const struct tree_entry *b);
 
 /*
- * Whether path is a legal path of an entry: "" or components of 1 to LAYER_NAME_MAX bytes that are not "."
- * nor "..", separated by one slash, at most LAYER_DEPTH_MAX of them and LAYER_PATH_MAX bytes.
+ * Whether path is a legal path of an entry: "" or components of 1 to LAYER_NAME_MAX bytes that are
+ * not "." nor "..", separated by one slash, at most LAYER_DEPTH_MAX of them and LAYER_PATH_MAX
+ * bytes.
  */
 bool tree_path_valid(const char *path);
 

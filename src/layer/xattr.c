@@ -18,7 +18,8 @@ static bool has_prefix(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-/* Names below user. that belong to a file system driver or to a record of ownership, not to the content. */
+/* Names below user. that belong to a file system driver or to a record of ownership, not to the
+ * content. */
 static bool is_driver_name(const char *name)
 {
 	static const char *const prefixes[] = {

@@ -1,4 +1,5 @@
-/* Which extended attributes a layer may hold (spec/oci.md 2.5), and the form of security.capability. */
+/* Which extended attributes a layer may hold (spec/oci.md 2.5), and the form of
+ * security.capability. */
 #ifndef WHITTLE_LAYER_XATTR_H
 #define WHITTLE_LAYER_XATTR_H
 
@@ -14,13 +15,14 @@
 /* Whether an attribute of this name goes into a layer that we write. */
 bool xattr_written(const char *name);
 /*
- * Whether an attribute of this name, found in a layer, is applied to an entry of this type: user.* of regular
- * files and directories except those of overlay drivers, and security.capability of regular files.
+ * Whether an attribute of this name, found in a layer, is applied to an entry of this type: user.*
+ * of regular files and directories except those of overlay drivers, and security.capability of
+ * regular files.
  */
 bool xattr_applied(const char *name, enum entry_type type);
 /*
- * Whether value is a well-formed security.capability: 12, 20 or 24 bytes with the revision (1, 2 or 3)
- * that belongs to that length.
+ * Whether value is a well-formed security.capability: 12, 20 or 24 bytes with the revision (1, 2 or
+ * 3) that belongs to that length.
  */
 bool xattr_capability_valid(const void *value, size_t len);
 /*

@@ -11,7 +11,6 @@
 DEFINE_AUTO(struct doc *, doc_free)
 
 #define HEALTHCHECK_MIN_NS 1000000 /* below 1 ms is invalid, 0 means inherit (oci.md 1.6) */
-#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define REPAIRED_CREATED_BY "layer without history"
 
 void config_set_add(struct strv *set, const char *s)
@@ -367,7 +366,7 @@ void config_init_scratch(const struct platform *platform, struct image_config *r
 {
 	*ret = (struct image_config){.platform = *platform};
 	ret->working_dir = xstrdup("/");
-	strv_add(&ret->env, DEFAULT_PATH);
+	strv_add(&ret->env, "PATH=" CONFIG_DEFAULT_PATH);
 }
 
 void config_history_add(struct image_config *c, const char *created, const char *created_by,

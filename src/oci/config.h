@@ -18,6 +18,9 @@
 #define CONFIG_HISTORY_MAX 4096		   /* same */
 #define CONFIG_LIST_MAX 4096 /* ours: elements of Env, Cmd, OnBuild, ExposedPorts ... */
 
+/* PATH of an image that sets none (dockerfile.md 2.1). */
+#define CONFIG_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 struct history {
 	char *created;	  /* RFC 3339 text, or NULL */
 	char *created_by; /* each of these or NULL */

@@ -1,4 +1,5 @@
-/* What the tests of src/layer share: raw tar members, blobs in memory, scratch folders, a sink that writes down. */
+/* What the tests of src/layer share: raw tar members, blobs in memory, scratch folders, a sink that
+ * writes down. */
 #ifndef WHITTLE_TESTS_LAYER_UTIL_H
 #define WHITTLE_TESTS_LAYER_UTIL_H
 
@@ -61,7 +62,7 @@ struct raw {
 	char type; /* 0 means '0', or NUL with v7 */
 	const char *link;
 	const char *body;
-	uint64_t size;     /* for the field, if body is NULL */
+	uint64_t size; /* for the field, if body is NULL */
 	unsigned mode, uid, gid;
 	int64_t mtime;
 	unsigned major, minor;
@@ -125,7 +126,7 @@ static UNUSED void raw_add(struct strbuf *sb, struct raw r)
 /* A local PAX header with the records as they stand. */
 static UNUSED void raw_pax(struct strbuf *sb, char type, const void *records, size_t n)
 {
-	raw_add(sb, (struct raw){ .name = "PaxHeaders.0/x", .type = type, .size = n });
+	raw_add(sb, (struct raw){.name = "PaxHeaders.0/x", .type = type, .size = n});
 	raw_body(sb, records, n);
 }
 
@@ -148,7 +149,7 @@ static UNUSED void raw_pax1(struct strbuf *sb, const char *key, const char *valu
 
 static UNUSED void raw_end(struct strbuf *sb)
 {
-	char zeros[1024] = { 0 };
+	char zeros[1024] = {0};
 
 	strbuf_add(sb, zeros, sizeof(zeros));
 }
@@ -192,7 +193,8 @@ static UNUSED int recorder_entry(struct tree_sink *s, const struct tree_entry *e
 	struct recorder *r = (struct recorder *)s;
 
 	(void)err;
-	strbuf_printf(&r->text, "%c%s %s", letters[e->type], e->opaque ? "o" : "", e->path[0] ? e->path : ".");
+	strbuf_printf(&r->text, "%c%s %s", letters[e->type], e->opaque ? "o" : "",
+		e->path[0] ? e->path : ".");
 	if (e->type != ENTRY_WHITEOUT)
 		strbuf_printf(&r->text, " %o %u:%u", e->mode, e->uid, e->gid);
 	if (e->type == ENTRY_FILE)
@@ -222,7 +224,9 @@ static UNUSED int recorder_finish(struct tree_sink *s, struct err *err)
 }
 
 #define RECORDER_INIT                                                                              \
-	{ .sink = { recorder_entry, recorder_data, recorder_finish }, .text = STRBUF_INIT }
+	{                                                                                          \
+		.sink = {recorder_entry, recorder_data, recorder_finish}, .text = STRBUF_INIT      \
+	}
 
 /* ---- folders ---- */
 
@@ -246,7 +250,7 @@ static UNUSED void scratch_end(int fd, const char *path)
 static UNUSED void put_file(int dir, const char *path, const char *body)
 {
 	int fd = openat(dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
 
 	assert_true(fd >= 0);
 	assert_int_equal(write_all(fd, body, strlen(body)), 0);
@@ -276,14 +280,15 @@ static UNUSED void put_xattr(int dir, const char *path, const char *name, const 
 
 static UNUSED void set_mtime(int dir, const char *path, time_t t)
 {
-	struct timespec times[2] = { { .tv_sec = t }, { .tv_sec = t } };
+	struct timespec times[2] = {{.tv_sec = t}, {.tv_sec = t}};
 
 	assert_int_equal(utimensat(dir, path, times, AT_SYMLINK_NOFOLLOW), 0);
 }
 
 /* ---- indexes from a few words ---- */
 
-/* An index of entries as they come: type letter of the recorder and path, e.g. "d a", "f a/b", "w a/c". */
+/* An index of entries as they come: type letter of the recorder and path, e.g. "d a", "f a/b", "w
+ * a/c". */
 static UNUSED struct tree_index *index_of(const char *const *lines)
 {
 	struct index_sink *s = index_sink_new(0);
@@ -295,7 +300,7 @@ static UNUSED struct tree_index *index_of(const char *const *lines)
 		static const char letters[] = "fdlhcbpw";
 		auto_free char *line = xstrdup(*lines);
 		char *arrow = strstr(line, " -> "), *path = strchr(line, ' ') + 1;
-		struct tree_entry e = { .path = path, .mode = 0644, .uid = 1, .gid = 2, .mtime = 5 };
+		struct tree_entry e = {.path = path, .mode = 0644, .uid = 1, .gid = 2, .mtime = 5};
 
 		if (arrow) {
 			*arrow = '\0';

@@ -16,7 +16,8 @@ static void box_close(struct box *b)
 }
 
 /* Unpack a raw tar into fd. */
-static int unpack(struct strbuf *tar, int fd, const struct folder_writer_options *opt, struct err *err)
+static int unpack(
+	struct strbuf *tar, int fd, const struct folder_writer_options *opt, struct err *err)
 {
 	AUTO(folder_writer_free) struct folder_writer *w = folder_writer_new(fd, opt, err);
 	auto_fd int blob = -1;
@@ -27,7 +28,15 @@ static int unpack(struct strbuf *tar, int fd, const struct folder_writer_options
 	return layer_read(blob, NULL, folder_writer_sink(w), NULL, err);
 }
 
-#define R(...) raw_add(&tar, (struct raw){ __VA_ARGS__ })
+/* A member that its owner can read, also where that is not root. */
+static void add(struct strbuf *tar, struct raw r)
+{
+	if (r.mode == 0)
+		r.mode = 0644;
+	raw_add(tar, r);
+}
+
+#define R(...) add(&tar, (struct raw){__VA_ARGS__})
 
 static struct stat stat_of(int fd, const char *path)
 {
@@ -57,7 +66,7 @@ static void assert_content(int fd, const char *path, const char *expected)
 
 static void assert_link(int fd, const char *path, const char *expected)
 {
-	char target[256] = { 0 };
+	char target[256] = {0};
 
 	assert_true(readlinkat(fd, path, target, sizeof(target) - 1) >= 0);
 	assert_string_equal(target, expected);
@@ -67,7 +76,8 @@ static bool is_whiteout(int fd, const char *path)
 {
 	struct stat st;
 
-	return fstatat(fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0);
+	return fstatat(fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(st.st_mode) &&
+	       st.st_rdev == makedev(0, 0);
 }
 
 static bool is_opaque(int fd, const char *path)
@@ -117,7 +127,7 @@ static void tree_is_made_as_it_was(void **state)
 
 static void owners_are_set_on_request(void **state)
 {
-	struct folder_writer_options opt = { .chown = true };
+	struct folder_writer_options opt = {.chown = true};
 	auto_strbuf tar = STRBUF_INIT;
 	struct err err = ERR_INIT;
 	struct stat st;
@@ -137,7 +147,8 @@ static void owners_are_set_on_request(void **state)
 	assert_int_equal(st.st_gid, 20);
 	st = stat_of(b.fd, "d/f");
 	assert_int_equal(st.st_uid, 11);
-	assert_int_equal(st.st_mode, S_IFREG | 06755); /* set after chown, which clears these bits */
+	assert_int_equal(
+		st.st_mode, S_IFREG | 06755); /* set after chown, which clears these bits */
 	st = stat_of(b.fd, "d/s");
 	assert_int_equal(st.st_uid, 12);
 	assert_int_equal(stat_of(b.fd, "root").st_uid, 0);
@@ -151,7 +162,7 @@ static void owners_are_set_on_request(void **state)
 
 static void attributes_are_set(void **state)
 {
-	static const uint8_t caps[20] = { 1, 0, 0, 2, 0, 0x20 };
+	static const uint8_t caps[20] = {1, 0, 0, 2, 0, 0x20};
 	auto_strbuf tar = STRBUF_INIT, r = STRBUF_INIT;
 	struct err err = ERR_INIT;
 	char value[64];
@@ -194,7 +205,8 @@ static void devices_are_counted_not_made(void **state)
 	(void)state;
 	box_open(&b);
 	{
-		AUTO(folder_writer_free) struct folder_writer *w = folder_writer_new(b.fd, NULL, &err);
+		AUTO(folder_writer_free)
+		struct folder_writer *w = folder_writer_new(b.fd, NULL, &err);
 		auto_fd int blob = -1;
 
 		R(.name = "null", .type = '3', .major = 1, .minor = 3);
@@ -242,7 +254,7 @@ static void whiteouts_become_what_overlayfs_reads(void **state)
 
 static void plain_folders_take_no_whiteouts(void **state)
 {
-	struct folder_writer_options opt = { .plain = true };
+	struct folder_writer_options opt = {.plain = true};
 	auto_strbuf tar = STRBUF_INIT;
 	struct err err;
 	struct box b;
@@ -279,7 +291,8 @@ static void links_never_lead_out(void **state)
 	R(.name = "far/x", .body = "inside");
 	assert_ok(unpack(&tar, root, NULL, &err));
 	assert_content(outer.fd, "host/passwd", "untouched");
-	assert_content(root, "host/passwd", "evil"); /* the link's target inside the root, made on the way */
+	assert_content(root, "host/passwd",
+		"evil"); /* the link's target inside the root, made on the way */
 	assert_content(root, "etc/passwd", "inside");
 	assert_content(root, "tmp/x", "inside");
 	close(root);
@@ -377,7 +390,7 @@ static void impossible_layers_are_refused(void **state)
 	R(.name = "loop/x");
 	assert_refused(unpack(&tar, b.fd, NULL, &err), ERR_INPUT);
 	for (int i = 0; i < 45; i++) {
-		char name[8], to[8];
+		char name[16], to[16];
 
 		snprintf(name, sizeof(name), "c%d", i);
 		snprintf(to, sizeof(to), "c%d", i + 1);
@@ -408,7 +421,8 @@ static void broken_layers_are_never_finished(void **state)
 
 static void settling_takes_metadata_from_below(void **state)
 {
-	static const char *const low[] = { "d usr", "d usr/share", "f usr/share/old", "d gone", NULL };
+	static const char *const low[] = {
+		"d usr", "d usr/share", "f usr/share/old", "d gone", NULL};
 	AUTO(index_close) struct tree_index *below = index_of(low), *ix = NULL;
 	AUTO(index_sink_free) struct index_sink *ixs = index_sink_new(0);
 	auto_chain lower = CHAIN_INIT, nothing = CHAIN_INIT;
@@ -421,7 +435,8 @@ static void settling_takes_metadata_from_below(void **state)
 	(void)state;
 	box_open(&b);
 	{
-		AUTO(folder_writer_free) struct folder_writer *w = folder_writer_new(b.fd, NULL, &err);
+		AUTO(folder_writer_free)
+		struct folder_writer *w = folder_writer_new(b.fd, NULL, &err);
 		auto_fd int blob = -1;
 
 		R(.name = "usr/share/new", .body = "x");

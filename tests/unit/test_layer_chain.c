@@ -1,6 +1,6 @@
 #include "unit/layer_util.h"
 
-#define LINES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define LINES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* Three layers; each test says what they hold. */
 struct stack {
@@ -8,7 +8,8 @@ struct stack {
 	struct tree_chain c;
 };
 
-static void stack_open(struct stack *s, const char *const *a, const char *const *b, const char *const *c)
+static void stack_open(
+	struct stack *s, const char *const *a, const char *const *b, const char *const *c)
 {
 	s->ix[0] = index_of(a);
 	s->ix[1] = index_of(b);
@@ -76,7 +77,8 @@ static void whiteouts_hide_with_all_below(void **state)
 	struct stack s;
 
 	(void)state;
-	stack_open(&s, LINES("f d/a/x", "f d/b", "f e"), LINES("w d/a", "w e"), LINES("f d/b2", "f e"));
+	stack_open(&s, LINES("f d/a/x", "f d/b", "f e"), LINES("w d/a", "w e"),
+		LINES("f d/b2", "f e"));
 	assert_false(has(&s, "d/a"));
 	assert_false(has(&s, "d/a/x"));
 	assert_true(has(&s, "d/b"));
@@ -110,7 +112,8 @@ static void files_over_directories_hide_them(void **state)
 	struct stack s;
 
 	(void)state;
-	stack_open(&s, LINES("f d/a", "f f"), LINES("f d", "d f", "f f/x"), LINES("d d", "f d/new"));
+	stack_open(
+		&s, LINES("f d/a", "f f"), LINES("f d", "d f", "f f/x"), LINES("d d", "f d/new"));
 	assert_int_equal(type_of(&s, "d"), ENTRY_DIR);
 	assert_false(has(&s, "d/a"));
 	assert_true(has(&s, "d/new"));
@@ -148,7 +151,8 @@ static void root_is_always_there(void **state)
 	assert_false(chain_lookup(&c, "a", &e));
 }
 
-static void assert_resolves(const struct stack *s, const char *path, unsigned flags, const char *expected)
+static void assert_resolves(
+	const struct stack *s, const char *path, unsigned flags, const char *expected)
 {
 	auto_free char *got = NULL;
 	struct err err = ERR_INIT;
@@ -164,8 +168,12 @@ static void resolution_stays_inside(void **state)
 	struct err err;
 
 	(void)state;
-	stack_open(&s, LINES("d usr/lib", "l lib -> usr/lib", "l abs -> /usr", "l up -> ../../usr", "l dangling -> no/where"),
-		LINES("l usr/lib/self -> .", "l loop -> loop", "l a/b -> ../lib/x", "l last -> abs"), NULL);
+	stack_open(&s,
+		LINES("d usr/lib", "l lib -> usr/lib", "l abs -> /usr", "l up -> ../../usr",
+			"l dangling -> no/where"),
+		LINES("l usr/lib/self -> .", "l loop -> loop", "l a/b -> ../lib/x",
+			"l last -> abs"),
+		NULL);
 	assert_resolves(&s, "/lib/x", 0, "usr/lib/x");
 	assert_resolves(&s, "lib", 0, "lib");
 	assert_resolves(&s, "lib", CHAIN_FOLLOW_LAST, "usr/lib");

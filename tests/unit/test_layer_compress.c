@@ -5,8 +5,8 @@
 
 /* ---- helpers ---- */
 
-static int compress(const struct outflow_options *opt, const void *data, size_t n, size_t step, struct strbuf *out,
-	struct flow_sums *sums, struct err *err)
+static int compress(const struct outflow_options *opt, const void *data, size_t n, size_t step,
+	struct strbuf *out, struct flow_sums *sums, struct err *err)
 {
 	auto_fd int fd = blob_new();
 	AUTO(outflow_free) struct outflow *o = outflow_new(fd, opt, err);
@@ -14,7 +14,8 @@ static int compress(const struct outflow_options *opt, const void *data, size_t 
 	if (!o)
 		return -1;
 	for (size_t at = 0; at < n; at += step)
-		if (outflow_write(o, (const char *)data + at, n - at < step ? n - at : step, err) < 0)
+		if (outflow_write(o, (const char *)data + at, n - at < step ? n - at : step, err) <
+			0)
 			return -1;
 	if (outflow_end(o, sums, err) < 0)
 		return -1;
@@ -57,14 +58,14 @@ static char *noise(size_t n)
 
 static void round_trip_of_every_compression(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 1024, 100000, 256 << 10, (256 << 10) + 1, 5000000 };
+	static const size_t sizes[] = {0, 1, 1024, 100000, 256 << 10, (256 << 10) + 1, 5000000};
 	auto_free char *data = noise(5000000);
 	struct err err = ERR_INIT;
 
 	(void)state;
 	for (int c = COMPRESSION_NONE; c <= COMPRESSION_ZSTD; c++) {
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-			struct outflow_options opt = { .compression = (enum compression)c };
+			struct outflow_options opt = {.compression = (enum compression)c};
 			auto_strbuf packed = STRBUF_INIT, plain = STRBUF_INIT;
 			struct flow_sums out, in;
 			uint8_t digest[DIGEST_SIZE];
@@ -95,8 +96,9 @@ static void output_depends_on_neither_threads_nor_write_sizes(void **state)
 
 	(void)state;
 	for (int c = COMPRESSION_GZIP; c <= COMPRESSION_ZSTD; c++) {
-		struct outflow_options one = { .compression = (enum compression)c, .level = 1 };
-		struct outflow_options four = { .compression = (enum compression)c, .level = 1, .threads = 4 };
+		struct outflow_options one = {.compression = (enum compression)c, .level = 1};
+		struct outflow_options four = {
+			.compression = (enum compression)c, .level = 1, .threads = 4};
 		auto_strbuf a = STRBUF_INIT, b = STRBUF_INIT;
 		struct flow_sums sums;
 
@@ -109,7 +111,7 @@ static void output_depends_on_neither_threads_nor_write_sizes(void **state)
 
 static void gzip_header_is_ours(void **state)
 {
-	struct outflow_options opt = { .compression = COMPRESSION_GZIP };
+	struct outflow_options opt = {.compression = COMPRESSION_GZIP};
 	auto_strbuf out = STRBUF_INIT;
 	struct flow_sums sums;
 	struct err err = ERR_INIT;
@@ -121,9 +123,9 @@ static void gzip_header_is_ours(void **state)
 
 static void levels_out_of_range_are_refused(void **state)
 {
-	struct outflow_options zstd = { .compression = COMPRESSION_ZSTD, .level = 20 };
-	struct outflow_options gzip = { .compression = COMPRESSION_GZIP, .level = 10 };
-	struct outflow_options negative = { .compression = COMPRESSION_ZSTD, .level = -1 };
+	struct outflow_options zstd = {.compression = COMPRESSION_ZSTD, .level = 20};
+	struct outflow_options gzip = {.compression = COMPRESSION_GZIP, .level = 10};
+	struct outflow_options negative = {.compression = COMPRESSION_ZSTD, .level = -1};
 	auto_strbuf out = STRBUF_INIT;
 	struct flow_sums sums;
 	struct err err;
@@ -136,8 +138,9 @@ static void levels_out_of_range_are_refused(void **state)
 
 static void canonical_empty_layer_of_docker_is_read(void **state)
 {
-	static const uint8_t gz[32] = { 0x1f, 0x8b, 0x08, 0, 0, 0x09, 0x6e, 0x88, 0, 0xff, 0x62, 0x18, 0x05, 0xa3, 0x60,
-		0x14, 0x8c, 0x58, 0, 0x08, 0, 0, 0xff, 0xff, 0x2e, 0xaf, 0xb5, 0xef, 0, 0x04, 0, 0 };
+	static const uint8_t gz[32] = {0x1f, 0x8b, 0x08, 0, 0, 0x09, 0x6e, 0x88, 0, 0xff, 0x62,
+		0x18, 0x05, 0xa3, 0x60, 0x14, 0x8c, 0x58, 0, 0x08, 0, 0, 0xff, 0xff, 0x2e, 0xaf,
+		0xb5, 0xef, 0, 0x04, 0, 0};
 	auto_strbuf out = STRBUF_INIT;
 	char digest[DIGEST_STR_SIZE];
 	struct flow_sums sums;
@@ -147,9 +150,11 @@ static void canonical_empty_layer_of_docker_is_read(void **state)
 	assert_ok(expand(gz, sizeof(gz), NULL, &out, &sums, &err));
 	assert_int_equal(out.len, 1024);
 	digest_format(sums.digest, digest);
-	assert_string_equal(digest, "sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4");
+	assert_string_equal(
+		digest, "sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4");
 	digest_format(sums.diff_digest, digest);
-	assert_string_equal(digest, "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef");
+	assert_string_equal(
+		digest, "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef");
 }
 
 static void members_and_frames_are_one_stream(void **state)
@@ -158,7 +163,7 @@ static void members_and_frames_are_one_stream(void **state)
 
 	(void)state;
 	for (int c = COMPRESSION_GZIP; c <= COMPRESSION_ZSTD; c++) {
-		struct outflow_options opt = { .compression = (enum compression)c };
+		struct outflow_options opt = {.compression = (enum compression)c};
 		auto_strbuf all = STRBUF_INIT, out = STRBUF_INIT;
 		struct flow_sums sums;
 
@@ -175,14 +180,15 @@ static void members_and_frames_are_one_stream(void **state)
 
 static void skippable_frames_are_skipped(void **state)
 {
-	struct outflow_options opt = { .compression = COMPRESSION_ZSTD };
+	struct outflow_options opt = {.compression = COMPRESSION_ZSTD};
 	auto_strbuf all = STRBUF_INIT, part = STRBUF_INIT, out = STRBUF_INIT;
 	struct flow_sums sums;
 	struct err err = ERR_INIT;
 
 	(void)state;
 	strbuf_add(&all, "\x50\x2a\x4d\x18\x03\0\0\0xyz", 11);
-	assert_refused(expand(all.buf, all.len, NULL, NULL, NULL, &err), ERR_INPUT); /* and nothing else */
+	assert_refused(
+		expand(all.buf, all.len, NULL, NULL, NULL, &err), ERR_INPUT); /* and nothing else */
 	assert_ok(compress(&opt, "abc", 3, 3, &part, &sums, &err));
 	strbuf_add(&all, part.buf, part.len);
 	strbuf_add(&all, "\x5f\x2a\x4d\x18\0\0\0\0", 8);
@@ -197,13 +203,14 @@ static void damage_is_found(void **state)
 
 	(void)state;
 	for (int c = COMPRESSION_GZIP; c <= COMPRESSION_ZSTD; c++) {
-		struct outflow_options opt = { .compression = (enum compression)c };
+		struct outflow_options opt = {.compression = (enum compression)c};
 		auto_strbuf good = STRBUF_INIT, rubbish = STRBUF_INIT;
 		struct flow_sums sums;
 
 		assert_ok(compress(&opt, data, 300000, 4096, &good, &sums, &err));
 		for (size_t cut = 1; cut < 12; cut++)
-			assert_refused(expand(good.buf, good.len - cut, NULL, NULL, NULL, &err), ERR_INPUT);
+			assert_refused(expand(good.buf, good.len - cut, NULL, NULL, NULL, &err),
+				ERR_INPUT);
 		assert_refused(expand(good.buf, good.len / 2, NULL, NULL, NULL, &err), ERR_INPUT);
 		strbuf_add(&rubbish, good.buf, good.len);
 		strbuf_puts(&rubbish, "rubbish");
@@ -215,7 +222,7 @@ static void damage_is_found(void **state)
 
 static void zero_padding_after_gzip_is_tolerated(void **state)
 {
-	struct outflow_options opt = { .compression = COMPRESSION_GZIP };
+	struct outflow_options opt = {.compression = COMPRESSION_GZIP};
 	auto_strbuf all = STRBUF_INIT, out = STRBUF_INIT;
 	struct flow_sums sums;
 	struct err err = ERR_INIT;
@@ -231,8 +238,9 @@ static void zero_padding_after_gzip_is_tolerated(void **state)
 
 static void gzip_header_fields_are_skipped_within_limits(void **state)
 {
-	struct outflow_options opt = { .compression = COMPRESSION_GZIP };
-	auto_strbuf packed = STRBUF_INIT, all = STRBUF_INIT, out = STRBUF_INIT, endless = STRBUF_INIT;
+	struct outflow_options opt = {.compression = COMPRESSION_GZIP};
+	auto_strbuf packed = STRBUF_INIT, all = STRBUF_INIT, out = STRBUF_INIT,
+		    endless = STRBUF_INIT;
 	struct flow_sums sums;
 	struct err err = ERR_INIT;
 
@@ -253,7 +261,7 @@ static void gzip_header_fields_are_skipped_within_limits(void **state)
 
 static void endless_empty_members_are_refused(void **state)
 {
-	struct outflow_options opt = { .compression = COMPRESSION_GZIP };
+	struct outflow_options opt = {.compression = COMPRESSION_GZIP};
 	auto_strbuf one = STRBUF_INIT, all = STRBUF_INIT;
 	struct flow_sums sums;
 	struct err err = ERR_INIT;
@@ -267,27 +275,33 @@ static void endless_empty_members_are_refused(void **state)
 
 static void dictionaries_and_huge_windows_are_refused(void **state)
 {
-	/* frame header: dictionary id of one byte, 7; window 1 KiB; one empty raw block, the last */
-	static const uint8_t dictionary[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x00, 0x07, 0x01, 0x00, 0x00 };
+	/* frame header: dictionary id of one byte, 7; window 1 KiB; one empty raw block, the last
+	 */
+	static const uint8_t dictionary[] = {
+		0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x00, 0x07, 0x01, 0x00, 0x00};
 	/* window exponent 21: 2 GiB */
-	static const uint8_t window[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3, 0x01, 0x00, 0x00 };
-	static const uint8_t reserved[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x08, 0x00, 0x01, 0x00, 0x00 };
+	static const uint8_t window[] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3, 0x01, 0x00, 0x00};
+	static const uint8_t reserved[] = {0x28, 0xb5, 0x2f, 0xfd, 0x08, 0x00, 0x01, 0x00, 0x00};
 	struct err err;
 
 	(void)state;
-	assert_refused(expand(dictionary, sizeof(dictionary), NULL, NULL, NULL, &err), ERR_UNSUPPORTED);
+	assert_refused(
+		expand(dictionary, sizeof(dictionary), NULL, NULL, NULL, &err), ERR_UNSUPPORTED);
 	assert_refused(expand(window, sizeof(window), NULL, NULL, NULL, &err), ERR_INPUT);
 	assert_refused(expand(reserved, sizeof(reserved), NULL, NULL, NULL, &err), ERR_INPUT);
 }
 
 static void other_compressions_are_named(void **state)
 {
-	struct inflow_options ok = { .other_formats_ok = true };
+	struct inflow_options ok = {.other_formats_ok = true};
 	auto_strbuf out = STRBUF_INIT;
 	struct err err;
 
 	(void)state;
-	assert_refused(expand("\xfd" "7zXZ\0rest", 10, NULL, NULL, NULL, &err), ERR_UNSUPPORTED);
+	assert_refused(expand("\xfd"
+			      "7zXZ\0rest",
+			       10, NULL, NULL, NULL, &err),
+		ERR_UNSUPPORTED);
 	assert_non_null(strstr(err.msg, "xz"));
 	assert_refused(expand("BZh9rest", 8, NULL, NULL, NULL, &err), ERR_UNSUPPORTED);
 	assert_ok(expand("BZh9rest", 8, &ok, &out, NULL, &err));
@@ -298,8 +312,9 @@ static void bombs_are_refused(void **state)
 {
 	size_t n = (size_t)LAYER_RATIO_FREE + (8 << 20);
 	auto_free char *zeros = xcalloc(1, n);
-	struct inflow_options small = { .max_out = 1000 };
-	struct outflow_options zstd = { .compression = COMPRESSION_ZSTD }, gzip = { .compression = COMPRESSION_GZIP };
+	struct inflow_options small = {.max_out = 1000};
+	struct outflow_options zstd = {.compression = COMPRESSION_ZSTD},
+			       gzip = {.compression = COMPRESSION_GZIP};
 	auto_strbuf packed = STRBUF_INIT, legal = STRBUF_INIT;
 	struct flow_sums sums;
 	struct err err = ERR_INIT;
@@ -315,7 +330,7 @@ static void bombs_are_refused(void **state)
 
 static void more_than_promised_is_corrupt(void **state)
 {
-	struct inflow_options opt = { .max_in = 3 };
+	struct inflow_options opt = {.max_in = 3};
 	struct err err = ERR_INIT;
 
 	(void)state;

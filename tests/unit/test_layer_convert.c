@@ -51,7 +51,7 @@ static void fill(int fd)
 static void pack(int folder, int blob, struct index_sink *ixs, struct layer_info *info)
 {
 	struct layer_write_options opt = LAYER_WRITE_INIT;
-	struct folder_walk_options walk = { .recorded_owner = true };
+	struct folder_walk_options walk = {.recorded_owner = true};
 	struct err err = ERR_INIT;
 	AUTO(layer_writer_free) struct layer_writer *w = NULL;
 
@@ -65,7 +65,9 @@ static void pack(int folder, int blob, struct index_sink *ixs, struct layer_info
 
 static void one_tree_gives_one_digest_in_every_form(void **state)
 {
-	AUTO(index_sink_free) struct index_sink *beside = index_sink_new(INDEX_DIGESTS), *read = index_sink_new(INDEX_DIGESTS);
+	AUTO(index_sink_free)
+	struct index_sink *beside = index_sink_new(INDEX_DIGESTS),
+			  *read = index_sink_new(INDEX_DIGESTS);
 	AUTO(index_close) struct tree_index *ix = NULL, *again = NULL;
 	struct layer_write_options opt = LAYER_WRITE_INIT;
 	struct layer_info first, second, third;
@@ -82,7 +84,8 @@ static void one_tree_gives_one_digest_in_every_form(void **state)
 	pack(from.fd, blob, beside, &first);
 
 	{ /* layer to folder and index */
-		AUTO(folder_writer_free) struct folder_writer *w = folder_writer_new(to.fd, NULL, &err);
+		AUTO(folder_writer_free)
+		struct folder_writer *w = folder_writer_new(to.fd, NULL, &err);
 
 		tree_tee_init(&tee, folder_writer_sink(w), index_sink_of(read));
 		assert_ok(layer_read(blob, NULL, &tee.sink, &second, &err));
@@ -120,7 +123,8 @@ static void one_tree_gives_one_digest_in_every_form(void **state)
 
 static void recompression_keeps_the_diff_id(void **state)
 {
-	static const enum compression all[] = { COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZSTD };
+	static const enum compression all[] = {
+		COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZSTD};
 	struct layer_info first, info;
 	auto_fd int blob = blob_new();
 	struct err err = ERR_INIT;
@@ -131,8 +135,9 @@ static void recompression_keeps_the_diff_id(void **state)
 	fill(from.fd);
 	pack(from.fd, blob, NULL, &first);
 	for (size_t i = 0; i < 3; i++) {
-		struct layer_write_options opt = { .compression = all[i], .epoch = LAYER_EPOCH_NONE };
-		struct layer_read_options in = { .digest = first.digest, .size = first.size, .diff_id = first.diff_id };
+		struct layer_write_options opt = {.compression = all[i], .epoch = LAYER_EPOCH_NONE};
+		struct layer_read_options in = {
+			.digest = first.digest, .size = first.size, .diff_id = first.diff_id};
 		struct layer_info check;
 		auto_fd int out = blob_new();
 
@@ -153,7 +158,7 @@ static void recompression_keeps_the_diff_id(void **state)
 
 static void clamping_changes_times_alone(void **state)
 {
-	struct layer_write_options opt = { .compression = COMPRESSION_ZSTD, .epoch = 40 };
+	struct layer_write_options opt = {.compression = COMPRESSION_ZSTD, .epoch = 40};
 	AUTO(index_sink_free) struct index_sink *beside = index_sink_new(0);
 	AUTO(index_close) struct tree_index *ix = NULL;
 	struct layer_info first, info;
@@ -180,24 +185,25 @@ static void clamping_changes_times_alone(void **state)
 
 static void metadata_of_an_index_is_taken(void **state)
 {
-	static const char *const lines[] = { "d d", "f d/f", NULL };
+	static const char *const lines[] = {"d d", "f d/f", NULL};
 	AUTO(index_close) struct tree_index *ix = index_of(lines), *less = NULL;
-	struct layer_write_options opt = { .compression = COMPRESSION_NONE, .epoch = LAYER_EPOCH_NONE };
+	struct layer_write_options opt = {
+		.compression = COMPRESSION_NONE, .epoch = LAYER_EPOCH_NONE};
 	auto_strbuf tar = STRBUF_INIT;
 	struct recorder r = RECORDER_INIT;
 	auto_fd int in = -1, out = blob_new();
 	struct err err = ERR_INIT;
 
 	(void)state;
-	raw_add(&tar, (struct raw){ .name = "d/", .type = '5', .mode = 0755 });
-	raw_add(&tar, (struct raw){ .name = "d/f", .body = "1234567", .mode = 0600 });
+	raw_add(&tar, (struct raw){.name = "d/", .type = '5', .mode = 0755});
+	raw_add(&tar, (struct raw){.name = "d/f", .body = "1234567", .mode = 0600});
 	raw_end(&tar);
 	in = blob_of(tar.buf, tar.len);
 	assert_ok(layer_from_layer(in, NULL, ix, &opt, out, NULL, &err));
 	assert_int_equal(lseek(out, 0, SEEK_SET), 0);
 	assert_ok(layer_read(out, NULL, &r.sink, NULL, &err));
 	assert_string_equal(r.text.buf, "d d 700 1:2\nf d/f 644 1:2 7\n");
-	less = index_of((const char *const[]){ "d d", NULL });
+	less = index_of((const char *const[]){"d d", NULL});
 	assert_int_equal(lseek(in, 0, SEEK_SET), 0);
 	assert_refused(layer_from_layer(in, NULL, less, &opt, out, NULL, &err), ERR_CORRUPT);
 	strbuf_release(&r.text);
@@ -205,7 +211,7 @@ static void metadata_of_an_index_is_taken(void **state)
 
 static void folders_that_do_not_fit_their_index_are_corrupt(void **state)
 {
-	static const char *const lines[] = { "d d", "f d/f", NULL };
+	static const char *const lines[] = {"d d", "f d/f", NULL};
 	AUTO(index_close) struct tree_index *ix = index_of(lines);
 	struct layer_write_options opt = LAYER_WRITE_INIT;
 	auto_fd int out = blob_new();
@@ -230,7 +236,8 @@ static void folders_that_do_not_fit_their_index_are_corrupt(void **state)
 	assert_int_equal(unlinkat(b.fd, "d", 0), 0);
 	put_dir(b.fd, "d");
 	assert_int_equal(mkfifoat(b.fd, "d/f", 0600), 0);
-	assert_refused(layer_from_folder(b.fd, ix, &opt, out, NULL, &err), ERR_CORRUPT); /* and does not hang */
+	assert_refused(layer_from_folder(b.fd, ix, &opt, out, NULL, &err),
+		ERR_CORRUPT); /* and does not hang */
 	box_close(&b);
 }
 
@@ -238,7 +245,8 @@ static void foreign_layers_settle_into_our_order(void **state)
 {
 	AUTO(index_sink_free) struct index_sink *read = index_sink_new(0);
 	AUTO(index_close) struct tree_index *ix = NULL;
-	struct layer_write_options opt = { .compression = COMPRESSION_NONE, .epoch = LAYER_EPOCH_NONE };
+	struct layer_write_options opt = {
+		.compression = COMPRESSION_NONE, .epoch = LAYER_EPOCH_NONE};
 	auto_strbuf tar = STRBUF_INIT;
 	struct recorder r = RECORDER_INIT;
 	auto_fd int in = -1, out = blob_new();
@@ -248,16 +256,17 @@ static void foreign_layers_settle_into_our_order(void **state)
 
 	(void)state;
 	box_open(&b);
-	raw_add(&tar, (struct raw){ .name = "z", .body = "linked" });
-	raw_add(&tar, (struct raw){ .name = "lib", .type = '2', .link = "usr/lib" });
-	raw_add(&tar, (struct raw){ .name = "a", .type = '1', .link = "z" });
-	raw_add(&tar, (struct raw){ .name = "lib/x", .body = "x" });
-	raw_add(&tar, (struct raw){ .name = "m/.wh.q" });
-	raw_add(&tar, (struct raw){ .name = "m/b" });
+	raw_add(&tar, (struct raw){.name = "z", .body = "linked", .mode = 0644});
+	raw_add(&tar, (struct raw){.name = "lib", .type = '2', .link = "usr/lib"});
+	raw_add(&tar, (struct raw){.name = "a", .type = '1', .link = "z"});
+	raw_add(&tar, (struct raw){.name = "lib/x", .body = "x", .mode = 0644});
+	raw_add(&tar, (struct raw){.name = "m/.wh.q"});
+	raw_add(&tar, (struct raw){.name = "m/b", .mode = 0644});
 	raw_end(&tar);
 	in = blob_of(tar.buf, tar.len);
 	{
-		AUTO(folder_writer_free) struct folder_writer *w = folder_writer_new(b.fd, NULL, &err);
+		AUTO(folder_writer_free)
+		struct folder_writer *w = folder_writer_new(b.fd, NULL, &err);
 
 		tree_tee_init(&tee, folder_writer_sink(w), index_sink_of(read));
 		assert_ok(layer_read(in, NULL, &tee.sink, NULL, &err));
@@ -266,9 +275,11 @@ static void foreign_layers_settle_into_our_order(void **state)
 	assert_ok(layer_from_folder(b.fd, ix, &opt, out, NULL, &err));
 	assert_int_equal(lseek(out, 0, SEEK_SET), 0);
 	assert_ok(layer_read(out, NULL, &r.sink, NULL, &err));
-	/* directories that the archive left out are left out again: lower may have them otherwise */
-	assert_string_equal(r.text.buf, "f a 0 0:0 6\nl lib 777 0:0 -> usr/lib\nw m/q\nf m/b 0 0:0 0\n"
-					"f usr/lib/x 0 0:0 1\nh z 0 0:0 -> a\n");
+	/* directories that the archive left out are left out again: lower may have them otherwise
+	 */
+	assert_string_equal(r.text.buf,
+		"f a 644 0:0 6\nl lib 777 0:0 -> usr/lib\nw m/q\nf m/b 644 0:0 0\n"
+		"f usr/lib/x 644 0:0 1\nh z 644 0:0 -> a\n");
 	strbuf_release(&r.text);
 	box_close(&b);
 }
@@ -289,10 +300,11 @@ static void tar_reads_what_we_write(void **state)
 	snprintf(blob_path, sizeof(blob_path), "%s/layer.tar", to.path);
 	blob = open(blob_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	{
-		struct layer_write_options opt = { .compression = COMPRESSION_NONE, .epoch = LAYER_EPOCH_NONE };
+		struct layer_write_options opt = {
+			.compression = COMPRESSION_NONE, .epoch = LAYER_EPOCH_NONE};
 		struct err err = ERR_INIT;
 		AUTO(layer_writer_free) struct layer_writer *w = layer_writer_new(blob, &opt, &err);
-		struct folder_walk_options walk = { .recorded_owner = true };
+		struct folder_walk_options walk = {.recorded_owner = true};
 
 		assert_ok(folder_walk(from.fd, &walk, layer_writer_sink(w), NULL, &err));
 		layer_writer_info(w, &info);
@@ -300,7 +312,8 @@ static void tar_reads_what_we_write(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		execlp("tar", "tar", "-C", to.path, "--no-same-owner", "-xpf", blob_path, (char *)NULL);
+		execlp("tar", "tar", "-C", to.path, "--no-same-owner", "-xpf", blob_path,
+			(char *)NULL);
 		_exit(127);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);

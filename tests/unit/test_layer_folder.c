@@ -20,7 +20,7 @@ static void box_close(struct box *b)
 
 static void assert_walk(struct box *b, const struct folder_walk_options *opt, const char *expected)
 {
-	struct folder_walk_options as_root = { .recorded_owner = true };
+	struct folder_walk_options as_root = {.recorded_owner = true};
 	struct recorder r = RECORDER_INIT;
 	struct err err = ERR_INIT;
 
@@ -45,7 +45,7 @@ static int walk(struct box *b, const struct folder_walk_options *opt, struct err
 static struct tree_index *snapshot(struct box *b, unsigned flags)
 {
 	AUTO(index_sink_free) struct index_sink *s = index_sink_new(flags);
-	struct folder_walk_options opt = { .recorded_owner = true };
+	struct folder_walk_options opt = {.recorded_owner = true};
 	struct err err = ERR_INIT;
 
 	assert_ok(folder_walk(b->fd, &opt, index_sink_of(s), NULL, &err));
@@ -65,8 +65,10 @@ static void plain_tree_comes_in_order(void **state)
 	put_file(b.fd, "a", "");
 	assert_int_equal(symlinkat("../x", b.fd, "d/l"), 0);
 	assert_int_equal(mkfifoat(b.fd, "p", 0600), 0);
-	assert_walk(&b, NULL, "f a 644 0:0 0\nd d 755 0:0\nf d/f 644 0:0 5\nl d/l 777 0:0 -> ../x\nd d/sub 755 0:0\n"
-			      "f d-e 644 0:0 1\np p 600 0:0\n");
+	assert_walk(&b, NULL,
+		"f a 644 0:0 0\nd d 755 0:0\nf d/f 644 0:0 5\nl d/l 777 0:0 -> ../x\nd d/sub 755 "
+		"0:0\n"
+		"f d-e 644 0:0 1\np p 600 0:0\n");
 	box_close(&b);
 }
 
@@ -82,7 +84,9 @@ static void hard_links_are_grouped(void **state)
 	assert_int_equal(linkat(b.fd, "z", b.fd, "m", 0), 0);
 	put_whiteout(b.fd, "w1");
 	assert_int_equal(linkat(b.fd, "w1", b.fd, "w2", 0), 0);
-	assert_walk(&b, NULL, "w w1\nw w2\nd d 755 0:0\nf d/a 644 0:0 5\nh m 644 0:0 -> d/a\nh z 644 0:0 -> d/a\n");
+	assert_walk(&b, NULL,
+		"w w1\nw w2\nd d 755 0:0\nf d/a 644 0:0 5\nh m 644 0:0 -> d/a\nh z 644 0:0 -> "
+		"d/a\n");
 	box_close(&b);
 }
 
@@ -122,7 +126,7 @@ static void attributes_follow_the_policy(void **state)
 
 static void options_of_overlayfs_that_we_do_not_use_are_refused(void **state)
 {
-	struct folder_walk_options plain = { .plain = true };
+	struct folder_walk_options plain = {.plain = true};
 	struct err err = ERR_INIT;
 	struct box b;
 
@@ -159,7 +163,7 @@ static void names_of_whiteouts_are_refused(void **state)
 static void unchanged_entries_are_left_out(void **state)
 {
 	AUTO(index_close) struct tree_index *ix = NULL;
-	struct folder_walk_options opt = { .recorded_owner = true };
+	struct folder_walk_options opt = {.recorded_owner = true};
 	auto_chain lower = CHAIN_INIT;
 	struct box b;
 
@@ -188,9 +192,9 @@ static void unchanged_entries_are_left_out(void **state)
 
 static void pointless_whiteouts_are_left_out(void **state)
 {
-	static const char *const low[] = { "d d", "f d/a", "f f", NULL };
+	static const char *const low[] = {"d d", "f d/a", "f f", NULL};
 	AUTO(index_close) struct tree_index *ix = index_of(low);
-	struct folder_walk_options opt = { .recorded_owner = true };
+	struct folder_walk_options opt = {.recorded_owner = true};
 	auto_chain lower = CHAIN_INIT;
 	struct box b;
 
@@ -210,9 +214,10 @@ static void pointless_whiteouts_are_left_out(void **state)
 
 static void opaque_directories_are_spelled_out(void **state)
 {
-	static const char *const low[] = { "d d", "f d/a", "f d/b", "d d/s", "f d/s/x", "f d/s/y", "f file", NULL };
+	static const char *const low[] = {
+		"d d", "f d/a", "f d/b", "d d/s", "f d/s/x", "f d/s/y", "f file", NULL};
 	AUTO(index_close) struct tree_index *ix = index_of(low);
-	struct folder_walk_options opt = { .recorded_owner = true };
+	struct folder_walk_options opt = {.recorded_owner = true};
 	auto_chain lower = CHAIN_INIT;
 	struct box b;
 
@@ -227,8 +232,9 @@ static void opaque_directories_are_spelled_out(void **state)
 	put_file(b.fd, "d/s/y", "new");
 	put_dir(b.fd, "file");
 	put_xattr(b.fd, "file", "user.overlay.opaque", "y");
-	assert_walk(&b, &opt, "d d 755 1:2\nw d/a\nf d/b 644 0:0 3\nd d/s 755 0:0\nw d/s/x\nf d/s/y 644 0:0 3\n"
-			      "d file 755 0:0\n");
+	assert_walk(&b, &opt,
+		"d d 755 1:2\nw d/a\nf d/b 644 0:0 3\nd d/s 755 0:0\nw d/s/x\nf d/s/y 644 0:0 3\n"
+		"d file 755 0:0\n");
 	box_close(&b);
 }
 
@@ -237,7 +243,7 @@ static void large_opaque_directories_stay_so(void **state)
 	AUTO(index_sink_free) struct index_sink *s = index_sink_new(0);
 	struct tree_sink *sink = index_sink_of(s);
 	AUTO(index_close) struct tree_index *ix = NULL;
-	struct folder_walk_options opt = { .recorded_owner = true };
+	struct folder_walk_options opt = {.recorded_owner = true};
 	auto_chain lower = CHAIN_INIT;
 	struct err err = ERR_INIT;
 	struct box b;
@@ -245,12 +251,13 @@ static void large_opaque_directories_stay_so(void **state)
 	(void)state;
 	for (int i = 0; i <= LAYER_OPAQUE_WHITEOUTS; i++) {
 		char path[32];
-		struct tree_entry e = { .path = path, .type = ENTRY_FILE };
+		struct tree_entry e = {.path = path, .type = ENTRY_FILE};
 
 		snprintf(path, sizeof(path), "d/f%d", i);
 		assert_ok(sink->entry(sink, &e, &err));
 	}
-	assert_ok(sink->entry(sink, &(struct tree_entry){ .path = "d/s/x", .type = ENTRY_FILE }, &err));
+	assert_ok(
+		sink->entry(sink, &(struct tree_entry){.path = "d/s/x", .type = ENTRY_FILE}, &err));
 	assert_ok(sink->finish(sink, &err));
 	ix = index_of_sink(s);
 	chain_push(&lower, ix);
@@ -282,10 +289,11 @@ static void attribute_whiteouts_need_their_directory(void **state)
 
 static void mount_stubs_are_skipped_while_empty(void **state)
 {
-	static const char *const skip[] = { "etc/resolv.conf", "run", "run/secrets", "run/secrets/x", "full", NULL };
-	static const char *const low[] = { "d etc", NULL };
+	static const char *const skip[] = {
+		"etc/resolv.conf", "run", "run/secrets", "run/secrets/x", "full", NULL};
+	static const char *const low[] = {"d etc", NULL};
 	AUTO(index_close) struct tree_index *ix = index_of(low);
-	struct folder_walk_options opt = { .recorded_owner = true, .skip = skip };
+	struct folder_walk_options opt = {.recorded_owner = true, .skip = skip};
 	auto_chain lower = CHAIN_INIT;
 	struct box b;
 
@@ -309,9 +317,9 @@ static void mount_stubs_are_skipped_while_empty(void **state)
 
 static void recorded_owners_come_from_below(void **state)
 {
-	static const char *const low[] = { "f f", "d g", "f h", NULL };
+	static const char *const low[] = {"f f", "d g", "f h", NULL};
 	AUTO(index_close) struct tree_index *ix = index_of(low);
-	struct folder_walk_options opt = { .recorded_owner = true };
+	struct folder_walk_options opt = {.recorded_owner = true};
 	auto_chain lower = CHAIN_INIT;
 	struct box b;
 
@@ -328,7 +336,7 @@ static void recorded_owners_come_from_below(void **state)
 
 static void metadata_alone_reads_no_file(void **state)
 {
-	struct folder_walk_options opt = { .metadata_only = true };
+	struct folder_walk_options opt = {.metadata_only = true};
 	struct recorder r = RECORDER_INIT;
 	struct folder_walk_stats stats;
 	struct err err = ERR_INIT;
@@ -364,7 +372,7 @@ static void files_that_change_are_noticed(void **state)
 	struct {
 		struct tree_sink sink;
 		char *file;
-	} s = { { grow_file, recorder_data, recorder_finish }, NULL };
+	} s = {{grow_file, recorder_data, recorder_finish}, NULL};
 	struct err err;
 	struct box b;
 
@@ -380,7 +388,7 @@ static void files_that_change_are_noticed(void **state)
 
 static void root_is_told_on_request(void **state)
 {
-	struct folder_walk_options opt = { .recorded_owner = true, .root_entry = true };
+	struct folder_walk_options opt = {.recorded_owner = true, .root_entry = true};
 	struct box b;
 
 	(void)state;

@@ -11,14 +11,15 @@ static void assert_index(const char *const *lines, const char *expected)
 	assert_string_equal(text.buf, expected);
 }
 
-#define LINES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define LINES(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define ROOT "d . 755 0:0\n"
 
 static void records_are_sorted_with_parents_added(void **state)
 {
 	(void)state;
 	assert_index(LINES("f a-b", "f a/z", "f a/b/c", "d d", "l a/l -> ../x"),
-		ROOT "d a 755 0:0\nd a/b 755 0:0\nf a/b/c 644 1:2 7\nl a/l 644 1:2 -> ../x\nf a/z 644 1:2 7\n"
+		ROOT "d a 755 0:0\nd a/b 755 0:0\nf a/b/c 644 1:2 7\nl a/l 644 1:2 -> ../x\nf a/z "
+		     "644 1:2 7\n"
 		     "f a-b 644 1:2 7\nd d 700 1:2\n");
 }
 
@@ -37,10 +38,12 @@ static void paths_through_links_are_recorded_where_they_end(void **state)
 {
 	(void)state;
 	assert_index(LINES("l lib -> usr/lib", "f lib/x", "f usr/lib/y"),
-		ROOT "l lib 644 1:2 -> usr/lib\nd usr 755 0:0\nd usr/lib 755 0:0\nf usr/lib/x 644 1:2 7\n"
+		ROOT "l lib 644 1:2 -> usr/lib\nd usr 755 0:0\nd usr/lib 755 0:0\nf usr/lib/x 644 "
+		     "1:2 7\n"
 		     "f usr/lib/y 644 1:2 7\n");
 	assert_index(LINES("l a/l -> /b/../../c", "f a/l/x"),
-		ROOT "d a 755 0:0\nl a/l 644 1:2 -> /b/../../c\nd b 755 0:0\nd c 755 0:0\nf c/x 644 1:2 7\n");
+		ROOT "d a 755 0:0\nl a/l 644 1:2 -> /b/../../c\nd b 755 0:0\nd c 755 0:0\nf c/x "
+		     "644 1:2 7\n");
 }
 
 static void whiteouts_give_way(void **state)
@@ -63,8 +66,8 @@ static void hard_links_begin_at_the_first_name(void **state)
 		ROOT "f a 644 1:2 7\nh m 644 1:2 -> a\nh n 644 1:2 -> a\nh z 644 1:2 -> a\n");
 	assert_index(LINES("h a -> lower"), ROOT "h a 644 1:2 -> lower\n");
 	assert_index(LINES("l s -> x", "h a -> s"), ROOT "l a 644 1:2 -> x\nl s 644 1:2 -> x\n");
-	assert_index(LINES("l lib -> usr", "f usr/x", "h y -> lib/x"),
-		ROOT "l lib 644 1:2 -> usr\nd usr 755 0:0\nf usr/x 644 1:2 7\nh y 644 1:2 -> usr/x\n");
+	assert_index(LINES("l lib -> usr", "f usr/x", "h y -> lib/x"), ROOT
+		"l lib 644 1:2 -> usr\nd usr 755 0:0\nf usr/x 644 1:2 7\nh y 644 1:2 -> usr/x\n");
 }
 
 static int sink_lines(const char *const *lines, struct err *err)
@@ -76,7 +79,7 @@ static int sink_lines(const char *const *lines, struct err *err)
 		static const char letters[] = "fdlhcbpw";
 		auto_free char *line = xstrdup(*lines);
 		char *arrow = strstr(line, " -> ");
-		struct tree_entry e = { .path = line + 2 };
+		struct tree_entry e = {.path = line + 2};
 
 		if (arrow) {
 			*arrow = '\0';
@@ -105,12 +108,21 @@ static void impossible_layers_are_refused(void **state)
 /* Everything about a record survives. */
 static void save_and_open(void **state)
 {
-	static const struct tree_xattr x[] = { { "user.a", "1\0002", 3 }, { "user.b", "z", 1 } };
+	static const struct tree_xattr x[] = {{"user.a", "1\0002", 3}, {"user.b", "z", 1}};
 	AUTO(index_sink_free) struct index_sink *s = index_sink_new(INDEX_DIGESTS);
 	struct tree_sink *sink = index_sink_of(s);
-	struct tree_entry e = { .path = "a/f", .type = ENTRY_FILE, .mode = 04755, .uid = 4000000000u, .gid = 7, .size = 5,
-		.mtime = -3, .mtime_ns = 999999999, .xattrs = x, .nxattrs = 2, .offset = 1ull << 40 };
-	struct tree_entry c = { .path = "a/c", .type = ENTRY_CHAR, .major = 4095, .minor = 1048575 };
+	struct tree_entry e = {.path = "a/f",
+		.type = ENTRY_FILE,
+		.mode = 04755,
+		.uid = 4000000000u,
+		.gid = 7,
+		.size = 5,
+		.mtime = -3,
+		.mtime_ns = 999999999,
+		.xattrs = x,
+		.nxattrs = 2,
+		.offset = 1ull << 40};
+	struct tree_entry c = {.path = "a/c", .type = ENTRY_CHAR, .major = 4095, .minor = 1048575};
 	AUTO(index_close) struct tree_index *ix = NULL;
 	auto_fd int fd = blob_new();
 	struct tree_entry got;
@@ -164,7 +176,7 @@ static void subtrees_have_ends(void **state)
 	(void)state;
 	for (int i = 0; i < 300; i++) {
 		char path[32];
-		struct tree_entry e = { .path = path, .type = ENTRY_FILE };
+		struct tree_entry e = {.path = path, .type = ENTRY_FILE};
 
 		snprintf(path, sizeof(path), "%s/f%03d", i < 200 ? "a" : "b/c", i);
 		assert_ok(sink->entry(sink, &e, &err));
@@ -180,9 +192,10 @@ static void subtrees_have_ends(void **state)
 
 static void order_of_a_layer_has_whiteouts_first(void **state)
 {
-	AUTO(index_close) struct tree_index *ix = index_of(LINES("f d/a", "w d/z", "w d/s/q", "f d/s/b", "w m"));
+	AUTO(index_close)
+	struct tree_index *ix = index_of(LINES("f d/a", "w d/z", "w d/s/q", "f d/s/b", "w m"));
 	auto_free uint32_t *order = index_layer_order(ix);
-	static const char *const expected[] = { "", "m", "d", "d/z", "d/a", "d/s", "d/s/q", "d/s/b" };
+	static const char *const expected[] = {"", "m", "d", "d/z", "d/a", "d/s", "d/s/q", "d/s/b"};
 
 	(void)state;
 	assert_int_equal(index_len(ix), 8);
@@ -196,7 +209,8 @@ static void order_of_a_layer_has_whiteouts_first(void **state)
 
 static void damage_is_found_and_survived(void **state)
 {
-	AUTO(index_close) struct tree_index *ix = index_of(LINES("f a/b", "l a/l -> x", "h z -> a/b", "w q"));
+	AUTO(index_close)
+	struct tree_index *ix = index_of(LINES("f a/b", "l a/l -> x", "h z -> a/b", "w q"));
 	auto_strbuf bytes = STRBUF_INIT;
 	auto_fd int fd = blob_new();
 	struct err err = ERR_INIT;
@@ -209,7 +223,7 @@ static void damage_is_found_and_survived(void **state)
 
 		bytes.buf[i] ^= 0x41;
 		err = (struct err)ERR_INIT;
-		bad = index_parse(bytes.buf, bytes.len, &err);
+		bad = index_from_bytes(bytes.buf, bytes.len, &err);
 		if (bad)
 			fail_msg("a damaged byte %zu was not found", i);
 		assert_int_equal(err.kind, ERR_CORRUPT);
@@ -217,7 +231,7 @@ static void damage_is_found_and_survived(void **state)
 	}
 	for (size_t n = 0; n < bytes.len; n++) {
 		err = (struct err)ERR_INIT;
-		assert_null(index_parse(bytes.buf, n, &err));
+		assert_null(index_from_bytes(bytes.buf, n, &err));
 		assert_int_equal(err.kind, ERR_CORRUPT);
 	}
 }

@@ -3,8 +3,8 @@
 #include "layer/bounds.h"
 
 /* Read a tar from memory; what the sink saw is in *out. */
-static int read_tar(const struct strbuf *tar, const struct layer_read_options *opt, struct strbuf *out,
-	struct layer_info *info, struct err *err)
+static int read_tar(const struct strbuf *tar, const struct layer_read_options *opt,
+	struct strbuf *out, struct layer_info *info, struct err *err)
 {
 	auto_fd int fd = blob_of(tar->buf, tar->len);
 	struct recorder r = RECORDER_INIT;
@@ -19,7 +19,7 @@ static int read_tar(const struct strbuf *tar, const struct layer_read_options *o
 	return result;
 }
 
-#define R(...) raw_add(&tar, (struct raw){ __VA_ARGS__ })
+#define R(...) raw_add(&tar, (struct raw){__VA_ARGS__})
 
 static void assert_reads(struct strbuf *tar, const char *expected)
 {
@@ -56,13 +56,14 @@ static void all_types_are_read(void **state)
 	R(.name = "d/b", .type = '4', .major = 8, .mode = 0660);
 	R(.name = "d/p", .type = '6', .mode = 0600);
 	R(.name = "old", .type = '7', .body = "x");
-	assert_reads(&tar, "d d 755 0:0\nf d/f 4755 7:8 5\nl d/s 777 0:0 -> ../../out\nh d/h 0 0:0 -> d/f\n"
-			   "c d/c 666 0:0\nb d/b 660 0:0\np d/p 600 0:0\nf old 0 0:0 1\n");
+	assert_reads(&tar,
+		"d d 755 0:0\nf d/f 4755 7:8 5\nl d/s 777 0:0 -> ../../out\nh d/h 0 0:0 -> d/f\n"
+		"c d/c 666 0:0\nb d/b 660 0:0\np d/p 600 0:0\nf old 0 0:0 1\n");
 }
 
 static void names_are_cleaned_or_refused(void **state)
 {
-	static const char *const bad[] = { "../x", "a/../../b", "a/..", "..", "/../x", "a/.wh./b" };
+	static const char *const bad[] = {"../x", "a/../../b", "a/..", "..", "/../x", "a/.wh./b"};
 	auto_strbuf tar = STRBUF_INIT, name = STRBUF_INIT;
 
 	(void)state;
@@ -167,7 +168,8 @@ static void whiteouts_are_decoded(void **state)
 
 static void bad_whiteouts_are_refused(void **state)
 {
-	static const char *const bad[] = { ".wh.", "a/.wh.", ".wh..", "a/.wh...", ".wh.d/x", "a/.wh.b/c", "a/.wh..wh..opq/x" };
+	static const char *const bad[] = {
+		".wh.", "a/.wh.", ".wh..", "a/.wh...", ".wh.d/x", "a/.wh.b/c", "a/.wh..wh..opq/x"};
 	struct layer_read_options plain = LAYER_READ_INIT;
 	auto_strbuf tar = STRBUF_INIT;
 	struct err err;
@@ -217,27 +219,27 @@ static void numbers_are_strict(void **state)
 		size_t at, len;
 		const char *bytes;
 	} bad[] = {
-		{ 124, 12, "77777777777x" },
-		{ 124, 12, "\x80\0\0\0\x80\0\0\0\0\0\0\0" }, /* 2^63 */
-		{ 124, 12, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" }, /* -1 */
-		{ 108, 8, "\x80\0\0\0\xff\xff\xff\xff" }, /* 2^32 - 1 */
-		{ 108, 8, "\xff\xff\xff\xff\xff\xff\xff\xff" },
-		{ 116, 8, "12 34   " },
-		{ 136, 12, "1e9        " },
-		{ 100, 8, "rwxr-xr-" },
+		{124, 12, "77777777777x"},
+		{124, 12, "\x80\0\0\0\x80\0\0\0\0\0\0\0"},		       /* 2^63 */
+		{124, 12, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"}, /* -1 */
+		{108, 8, "\x80\0\0\0\xff\xff\xff\xff"},			       /* 2^32 - 1 */
+		{108, 8, "\xff\xff\xff\xff\xff\xff\xff\xff"},
+		{116, 8, "12 34   "},
+		{136, 12, "1e9        "},
+		{100, 8, "rwxr-xr-"},
 	};
 	auto_strbuf tar = STRBUF_INIT;
 	unsigned char h[512];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		raw_header(h, &(struct raw){ .name = "a" });
+		raw_header(h, &(struct raw){.name = "a"});
 		memcpy(h + bad[i].at, bad[i].bytes, bad[i].len);
 		raw_checksum(h);
 		strbuf_add(&tar, h, sizeof(h));
 		assert_bad(&tar, ERR_INPUT, NULL);
 	}
-	raw_header(h, &(struct raw){ .name = "a" });
+	raw_header(h, &(struct raw){.name = "a"});
 	memcpy(h + 108, "\x80\0\0\0\xff\xff\xff\xfe", 8);
 	memcpy(h + 116, "  17  \0", 8);
 	memcpy(h + 136, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12);
@@ -281,19 +283,33 @@ static void pax_records_count(void **state)
 	raw_pax1(&tar, "size", "3");
 	R(.name = "b", .size = 700);
 	raw_body(&tar, "abc", 3);
-	assert_reads(&tar, "f long/\xc3\xa4 600 3000000:4294967294 5 [user.a=1] [user.b=2] [user.c=hi]\nf b 0 0:0 3\n");
+	assert_reads(&tar, "f long/\xc3\xa4 600 3000000:4294967294 5 [user.a=1] [user.b=2] "
+			   "[user.c=hi]\nf b 0 0:0 3\n");
 }
 
 static void malformed_pax_is_refused(void **state)
 {
 	static const char *const bad[] = {
-		"9 path=ab\n", "11 path=a\n", "0 path=a\n", "09 path=a\n", "-9 path=a\n", "9path=a\n", "6 =ab\n", "8 noval\n",
-		"99999999999999999999999 a=b\n", "9 path=aX", "5 a\n\n", "4 a=", "+9 path=a\n", "1048577 a=b\n",
+		"9 path=ab\n",
+		"11 path=a\n",
+		"0 path=a\n",
+		"09 path=a\n",
+		"-9 path=a\n",
+		"9path=a\n",
+		"6 =ab\n",
+		"8 noval\n",
+		"99999999999999999999999 a=b\n",
+		"9 path=aX",
+		"5 a\n\n",
+		"4 a=",
+		"+9 path=a\n",
+		"1048577 a=b\n",
 	};
 	static const struct {
 		const char *key, *value;
-	} values[] = { { "uid", "-1" }, { "uid", "4294967295" }, { "gid", "0x5" }, { "size", "9223372036854775808" },
-		{ "size", "1.5" }, { "mtime", "1e9" }, { "mtime", "nan" }, { "mtime", "9223372036854775808" }, { "mtime", "-" } };
+	} values[] = {{"uid", "-1"}, {"uid", "4294967295"}, {"gid", "0x5"},
+		{"size", "9223372036854775808"}, {"size", "1.5"}, {"mtime", "1e9"},
+		{"mtime", "nan"}, {"mtime", "9223372036854775808"}, {"mtime", "-"}};
 	auto_strbuf tar = STRBUF_INIT;
 
 	(void)state;
@@ -373,9 +389,13 @@ static void gnu_long_names_are_read(void **state)
 	for (int i = 0; i < 40; i++)
 		strbuf_puts(&name, "name/");
 	strbuf_puts(&name, "x");
-	raw_add(&tar, (struct raw){ .name = "././@LongLink", .type = 'K', .size = name.len + 1, .gnu = true });
+	raw_add(&tar,
+		(struct raw){
+			.name = "././@LongLink", .type = 'K', .size = name.len + 1, .gnu = true});
 	raw_body(&tar, name.buf, name.len + 1);
-	raw_add(&tar, (struct raw){ .name = "././@LongLink", .type = 'L', .size = name.len + 1, .gnu = true });
+	raw_add(&tar,
+		(struct raw){
+			.name = "././@LongLink", .type = 'L', .size = name.len + 1, .gnu = true});
 	raw_body(&tar, name.buf, name.len + 1);
 	R(.name = "name", .type = '2', .link = "name", .gnu = true);
 	strbuf_printf(&expected, "l %s 777 0:0 -> %s\n", name.buf, name.buf);
@@ -430,7 +450,8 @@ static void end_mark_is_two_records(void **state)
 	assert_int_equal(info.entries, 0);
 	raw_end(&alone);
 	assert_ok(read_tar(&alone, NULL, &out, &info, &err));
-	assert_string_equal(info.diff_id, "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef");
+	assert_string_equal(info.diff_id,
+		"sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef");
 }
 
 static void sizes_of_members_without_contents_mean_nothing(void **state)
@@ -485,7 +506,7 @@ static void promises_are_verified(void **state)
 	R(.name = "a", .body = "hello");
 	raw_end(&tar);
 	sha256_buf_str(tar.buf, tar.len, digest);
-	opt = (struct layer_read_options){ .digest = digest, .size = tar.len, .diff_id = digest };
+	opt = (struct layer_read_options){.digest = digest, .size = tar.len, .diff_id = digest};
 	assert_ok(read_tar(&tar, &opt, NULL, NULL, &err));
 	opt.size++;
 	assert_refused(read_tar(&tar, &opt, NULL, NULL, &err), ERR_CORRUPT);
@@ -511,7 +532,7 @@ static int refuse(struct tree_sink *s, const struct tree_entry *e, struct err *e
 
 static void errors_of_the_sink_come_through(void **state)
 {
-	struct tree_sink sink = { refuse, recorder_data, recorder_finish };
+	struct tree_sink sink = {refuse, recorder_data, recorder_finish};
 	auto_strbuf tar = STRBUF_INIT;
 	auto_fd int fd = -1;
 	struct err err;

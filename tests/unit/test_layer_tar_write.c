@@ -1,8 +1,9 @@
 #include "unit/layer_util.h"
 
 /* The uncompressed layer that entries make. */
-static int write_layer(const struct tree_entry *v, size_t n, const char *body, const struct layer_write_options *opt,
-	struct strbuf *out, struct layer_info *info, struct err *err)
+static int write_layer(const struct tree_entry *v, size_t n, const char *body,
+	const struct layer_write_options *opt, struct strbuf *out, struct layer_info *info,
+	struct err *err)
 {
 	auto_fd int fd = blob_new();
 	AUTO(layer_writer_free) struct layer_writer *w = layer_writer_new(fd, opt, err);
@@ -14,7 +15,8 @@ static int write_layer(const struct tree_entry *v, size_t n, const char *body, c
 	for (size_t i = 0; i < n; i++) {
 		if (sink->entry(sink, &v[i], err) < 0)
 			return -1;
-		if (v[i].size > 0 && v[i].type == ENTRY_FILE && sink->data(sink, body, v[i].size, err) < 0)
+		if (v[i].size > 0 && v[i].type == ENTRY_FILE &&
+			sink->data(sink, body, v[i].size, err) < 0)
 			return -1;
 	}
 	if (sink->finish(sink, err) < 0)
@@ -24,8 +26,14 @@ static int write_layer(const struct tree_entry *v, size_t n, const char *body, c
 	return 0;
 }
 
-#define PLAIN { .compression = COMPRESSION_NONE, .epoch = LAYER_EPOCH_NONE }
-#define ETC { .path = "etc", .type = ENTRY_DIR, .mode = 0755 }
+#define PLAIN                                                                                      \
+	{                                                                                          \
+		.compression = COMPRESSION_NONE, .epoch = LAYER_EPOCH_NONE                         \
+	}
+#define ETC                                                                                        \
+	{                                                                                          \
+		.path = "etc", .type = ENTRY_DIR, .mode = 0755                                     \
+	}
 
 static void empty_layer_is_two_zero_records(void **state)
 {
@@ -45,7 +53,7 @@ static void empty_layer_is_two_zero_records(void **state)
 static void directory_is_vector_3(void **state)
 {
 	struct layer_write_options opt = PLAIN;
-	struct tree_entry v[] = { ETC };
+	struct tree_entry v[] = {ETC};
 	auto_strbuf out = STRBUF_INIT;
 	char digest[DIGEST_STR_SIZE];
 	struct layer_info info;
@@ -55,7 +63,8 @@ static void directory_is_vector_3(void **state)
 	assert_ok(write_layer(v, 1, NULL, &opt, &out, &info, &err));
 	assert_memory_equal(out.buf + 148, "007760\0 ", 8);
 	sha256_buf_str(out.buf, 512, digest);
-	assert_string_equal(digest, "sha256:80a07b154a9d380e487a0d11d90fad6be8e2a22c865e5d1cfcdd738b349067b2");
+	assert_string_equal(
+		digest, "sha256:80a07b154a9d380e487a0d11d90fad6be8e2a22c865e5d1cfcdd738b349067b2");
 	assert_string_equal(info.diff_id,
 		"sha256:aae3c57242d66053f4687887040cec638b8144399a3713c4066f673165fabce1");
 }
@@ -63,7 +72,8 @@ static void directory_is_vector_3(void **state)
 static void file_is_vector_4(void **state)
 {
 	struct layer_write_options opt = PLAIN;
-	struct tree_entry v[] = { ETC, { .path = "etc/hello", .type = ENTRY_FILE, .mode = 0644, .size = 3 } };
+	struct tree_entry v[] = {
+		ETC, {.path = "etc/hello", .type = ENTRY_FILE, .mode = 0644, .size = 3}};
 	auto_strbuf out = STRBUF_INIT;
 	struct layer_info info;
 	struct err err = ERR_INIT;
@@ -80,7 +90,7 @@ static void file_is_vector_4(void **state)
 static void whiteout_is_vector_5(void **state)
 {
 	struct layer_write_options opt = PLAIN;
-	struct tree_entry v[] = { ETC, { .path = "etc/gone", .type = ENTRY_WHITEOUT } };
+	struct tree_entry v[] = {ETC, {.path = "etc/gone", .type = ENTRY_WHITEOUT}};
 	auto_strbuf out = STRBUF_INIT;
 	struct layer_info info;
 	struct err err = ERR_INIT;
@@ -95,10 +105,10 @@ static void whiteout_is_vector_5(void **state)
 static void opaque_directory_gets_a_marker(void **state)
 {
 	struct layer_write_options opt = PLAIN;
-	struct tree_entry both[] = { { .path = "d", .type = ENTRY_DIR, .mode = 0755, .opaque = true },
-		{ .path = "d", .type = ENTRY_WHITEOUT, .opaque = true } };
-	struct tree_entry marker[] = { { .path = "d", .type = ENTRY_DIR, .mode = 0755 },
-		{ .path = "d", .type = ENTRY_WHITEOUT, .opaque = true } };
+	struct tree_entry both[] = {{.path = "d", .type = ENTRY_DIR, .mode = 0755, .opaque = true},
+		{.path = "d", .type = ENTRY_WHITEOUT, .opaque = true}};
+	struct tree_entry marker[] = {{.path = "d", .type = ENTRY_DIR, .mode = 0755},
+		{.path = "d", .type = ENTRY_WHITEOUT, .opaque = true}};
 	auto_strbuf a = STRBUF_INIT, b = STRBUF_INIT, c = STRBUF_INIT;
 	struct layer_info info;
 	struct err err = ERR_INIT;
@@ -119,8 +129,8 @@ static void long_and_non_ascii_names_go_into_pax(void **state)
 {
 	struct layer_write_options opt = PLAIN;
 	char name[102];
-	struct tree_entry v[] = { { .path = "n\xc3\xa4me", .type = ENTRY_FILE, .mode = 0644 },
-		{ .path = name, .type = ENTRY_FILE, .mode = 0644 } };
+	struct tree_entry v[] = {{.path = "n\xc3\xa4me", .type = ENTRY_FILE, .mode = 0644},
+		{.path = name, .type = ENTRY_FILE, .mode = 0644}};
 	auto_strbuf out = STRBUF_INIT;
 	struct layer_info info;
 	struct err err = ERR_INIT;
@@ -141,8 +151,12 @@ static void long_and_non_ascii_names_go_into_pax(void **state)
 static void large_ids_and_odd_times_go_into_pax(void **state)
 {
 	struct layer_write_options opt = PLAIN;
-	struct tree_entry v[] = { { .path = "a", .type = ENTRY_FILE, .mode = 0644, .uid = 2097151, .gid = 2097152,
-		.mtime = -1 } };
+	struct tree_entry v[] = {{.path = "a",
+		.type = ENTRY_FILE,
+		.mode = 0644,
+		.uid = 2097151,
+		.gid = 2097152,
+		.mtime = -1}};
 	auto_strbuf out = STRBUF_INIT;
 	struct layer_info info;
 	struct err err = ERR_INIT;
@@ -156,26 +170,29 @@ static void large_ids_and_odd_times_go_into_pax(void **state)
 
 static void xattrs_are_written_raw_and_sorted(void **state)
 {
-	static const struct tree_xattr x[] = { { "security.capability", "\1\0\0\2\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20 },
-		{ "user.a", "1", 1 }, { "user.empty", "", 0 } };
+	static const struct tree_xattr x[] = {
+		{"security.capability", "\1\0\0\2\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20},
+		{"user.a", "1", 1}, {"user.empty", "", 0}};
 	struct layer_write_options opt = PLAIN;
-	struct tree_entry v[] = { { .path = "a", .type = ENTRY_FILE, .mode = 0755, .xattrs = x, .nxattrs = 3 } };
+	struct tree_entry v[] = {
+		{.path = "a", .type = ENTRY_FILE, .mode = 0755, .xattrs = x, .nxattrs = 3}};
 	auto_strbuf out = STRBUF_INIT;
 	struct layer_info info;
 	struct err err = ERR_INIT;
 
 	(void)state;
 	assert_ok(write_layer(v, 1, NULL, &opt, &out, &info, &err));
-	assert_memory_equal(out.buf + 512, "57 SCHILY.xattr.security.capability=\1\0\0\2\0\x20", 42);
+	assert_memory_equal(
+		out.buf + 512, "57 SCHILY.xattr.security.capability=\1\0\0\2\0\x20", 42);
 	assert_memory_equal(out.buf + 512 + 57, "25 SCHILY.xattr.user.a=1\n\0", 26);
 	assert_int_equal(info.dropped_xattrs, 1);
 }
 
 static void times_are_clamped_to_the_epoch(void **state)
 {
-	struct layer_write_options opt = { .compression = COMPRESSION_NONE, .epoch = 100 };
-	struct tree_entry v[] = { { .path = "a", .type = ENTRY_FILE, .mtime = 99 },
-		{ .path = "b", .type = ENTRY_FILE, .mtime = 101, .mtime_ns = 5 } };
+	struct layer_write_options opt = {.compression = COMPRESSION_NONE, .epoch = 100};
+	struct tree_entry v[] = {{.path = "a", .type = ENTRY_FILE, .mtime = 99},
+		{.path = "b", .type = ENTRY_FILE, .mtime = 101, .mtime_ns = 5}};
 	auto_strbuf out = STRBUF_INIT, all = STRBUF_INIT;
 	struct layer_info info;
 	struct err err = ERR_INIT;
@@ -192,8 +209,10 @@ static void times_are_clamped_to_the_epoch(void **state)
 static void beside_sees_offsets_and_clamped_times(void **state)
 {
 	AUTO(index_sink_free) struct index_sink *ixs = index_sink_new(INDEX_DIGESTS);
-	struct layer_write_options opt = { .compression = COMPRESSION_ZSTD, .epoch = 100, .beside = index_sink_of(ixs) };
-	struct tree_entry v[] = { ETC, { .path = "etc/hello", .type = ENTRY_FILE, .mode = 0644, .size = 3, .mtime = 777 } };
+	struct layer_write_options opt = {
+		.compression = COMPRESSION_ZSTD, .epoch = 100, .beside = index_sink_of(ixs)};
+	struct tree_entry v[] = {ETC,
+		{.path = "etc/hello", .type = ENTRY_FILE, .mode = 0644, .size = 3, .mtime = 777}};
 	AUTO(index_close) struct tree_index *ix = NULL;
 	auto_strbuf out = STRBUF_INIT;
 	struct layer_info info;
@@ -216,17 +235,17 @@ static void beside_sees_offsets_and_clamped_times(void **state)
 static void unsuitable_entries_are_refused(void **state)
 {
 	static const struct tree_entry bad[] = {
-		{ .path = "a/../b", .type = ENTRY_FILE },
-		{ .path = "/a", .type = ENTRY_FILE },
-		{ .path = "a/", .type = ENTRY_FILE },
-		{ .path = "a/.wh.b", .type = ENTRY_FILE },
-		{ .path = ".wh..wh..opq", .type = ENTRY_FILE },
-		{ .path = "", .type = ENTRY_FILE },
-		{ .path = "a", .type = ENTRY_FILE, .uid = UINT32_MAX },
-		{ .path = "a", .type = ENTRY_CHAR },
-		{ .path = "a", .type = ENTRY_BLOCK, .major = 4096 },
-		{ .path = "a", .type = ENTRY_SYMLINK, .link = "" },
-		{ .path = "a", .type = ENTRY_HARDLINK, .link = "../b" },
+		{.path = "a/../b", .type = ENTRY_FILE},
+		{.path = "/a", .type = ENTRY_FILE},
+		{.path = "a/", .type = ENTRY_FILE},
+		{.path = "a/.wh.b", .type = ENTRY_FILE},
+		{.path = ".wh..wh..opq", .type = ENTRY_FILE},
+		{.path = "", .type = ENTRY_FILE},
+		{.path = "a", .type = ENTRY_FILE, .uid = UINT32_MAX},
+		{.path = "a", .type = ENTRY_CHAR},
+		{.path = "a", .type = ENTRY_BLOCK, .major = 4096},
+		{.path = "a", .type = ENTRY_SYMLINK, .link = ""},
+		{.path = "a", .type = ENTRY_HARDLINK, .link = "../b"},
 	};
 	struct layer_write_options opt = PLAIN;
 	auto_strbuf out = STRBUF_INIT;
@@ -240,9 +259,12 @@ static void unsuitable_entries_are_refused(void **state)
 
 static void order_is_enforced(void **state)
 {
-	struct tree_entry after[] = { { .path = "a", .type = ENTRY_FILE }, { .path = "w", .type = ENTRY_WHITEOUT } };
-	struct tree_entry twice[] = { { .path = "a", .type = ENTRY_FILE }, { .path = "a", .type = ENTRY_FILE } };
-	struct tree_entry bytes[] = { { .path = "a-b", .type = ENTRY_FILE }, { .path = "a/b", .type = ENTRY_FILE } };
+	struct tree_entry after[] = {
+		{.path = "a", .type = ENTRY_FILE}, {.path = "w", .type = ENTRY_WHITEOUT}};
+	struct tree_entry twice[] = {
+		{.path = "a", .type = ENTRY_FILE}, {.path = "a", .type = ENTRY_FILE}};
+	struct tree_entry bytes[] = {
+		{.path = "a-b", .type = ENTRY_FILE}, {.path = "a/b", .type = ENTRY_FILE}};
 	struct layer_write_options opt = PLAIN;
 	auto_strbuf out = STRBUF_INIT;
 	struct layer_info info;
@@ -263,7 +285,7 @@ static void data_must_add_up(void **state)
 	struct err err = ERR_INIT;
 	AUTO(layer_writer_free) struct layer_writer *w = layer_writer_new(fd, &opt, &err);
 	struct tree_sink *s = layer_writer_sink(w);
-	struct tree_entry e = { .path = "a", .type = ENTRY_FILE, .size = 3 };
+	struct tree_entry e = {.path = "a", .type = ENTRY_FILE, .size = 3};
 
 	(void)state;
 	assert_ok(s->entry(s, &e, &err));

@@ -5,7 +5,7 @@
 
 static int order(const char *a, const char *b)
 {
-	struct tree_entry x = { .path = a, .type = ENTRY_FILE }, y = { .path = b, .type = ENTRY_FILE };
+	struct tree_entry x = {.path = a, .type = ENTRY_FILE}, y = {.path = b, .type = ENTRY_FILE};
 
 	/* a leading ! marks a whiteout */
 	if (a[0] == '!') {
@@ -21,8 +21,8 @@ static int order(const char *a, const char *b)
 
 static void layers_have_one_order(void **state)
 {
-	static const char *const sorted[] = { "", "!b", "!z", "a", "!a/y", "!a/z", "a/b", "!a/b/q", "a/b/c", "a/x", "a-b",
-		"a.b", "ab", "b", "b/c" };
+	static const char *const sorted[] = {"", "!b", "!z", "a", "!a/y", "!a/z", "a/b", "!a/b/q",
+		"a/b/c", "a/x", "a-b", "a.b", "ab", "b", "b/c"};
 	size_t n = sizeof(sorted) / sizeof(sorted[0]);
 
 	(void)state;
@@ -37,8 +37,9 @@ static void layers_have_one_order(void **state)
 
 static void paths_are_valid_or_not(void **state)
 {
-	static const char *const good[] = { "", "a", "a/b", "..a", "a..", ".a/b.", "\xff\n" };
-	static const char *const bad[] = { "/", "/a", "a/", "a//b", ".", "..", "a/./b", "a/..", "../a" };
+	static const char *const good[] = {"", "a", "a/b", "..a", "a..", ".a/b.", "\xff\n"};
+	static const char *const bad[] = {
+		"/", "/a", "a/", "a//b", ".", "..", "a/./b", "a/..", "../a"};
 	char name[300];
 	auto_strbuf deep = STRBUF_INIT;
 
@@ -72,7 +73,7 @@ static void parents_have_lengths(void **state)
 static void tee_feeds_both(void **state)
 {
 	struct recorder a = RECORDER_INIT, b = RECORDER_INIT;
-	struct tree_entry e = { .path = "x", .type = ENTRY_FILE, .size = 3 };
+	struct tree_entry e = {.path = "x", .type = ENTRY_FILE, .size = 3};
 	struct tree_tee t;
 	struct err err = ERR_INIT;
 

@@ -36,8 +36,8 @@ static void names_that_are_applied(void **state)
 static void capabilities_are_checked_and_made_portable(void **state)
 {
 	/* vector 7: version 2, effective, permitted CAP_NET_RAW */
-	static const uint8_t v2[20] = { 1, 0, 0, 2, 0, 0x20 };
-	uint8_t v3[24] = { 1, 0, 0, 3, 0, 0x20 }, v1[12] = { 1, 0, 0, 1 }, copy[24];
+	static const uint8_t v2[20] = {1, 0, 0, 2, 0, 0x20};
+	uint8_t v3[24] = {1, 0, 0, 3, 0, 0x20}, v1[12] = {1, 0, 0, 1}, copy[24];
 
 	(void)state;
 	assert_true(xattr_capability_valid(v2, 20));
@@ -90,8 +90,8 @@ static void times_are_rounded_down(void **state)
 		const char *text;
 		int64_t seconds;
 		uint32_t ns;
-	} cases[] = { { "5", 5, 0 }, { "5.25", 5, 250000000 }, { "-1", -1, 0 }, { "-1.5", -2, 500000000 },
-		{ "-0.0000000001", -1, 999999999 }, { "1.0000000019", 1, 1 }, { "0.", 0, 0 } };
+	} cases[] = {{"5", 5, 0}, {"5.25", 5, 250000000}, {"-1", -1, 0}, {"-1.5", -2, 500000000},
+		{"-0.0000000001", -1, 999999999}, {"1.0000000019", 1, 1}, {"0.", 0, 0}};
 	struct err err = ERR_INIT;
 
 	(void)state;
@@ -110,7 +110,8 @@ static void times_are_rounded_down(void **state)
 
 static void empty_values_delete(void **state)
 {
-	static const char body[] = "8 path=\n7 uid=\n25 SCHILY.xattr.user.a=1\n24 SCHILY.xattr.user.a=\n";
+	static const char body[] =
+		"8 path=\n7 uid=\n25 SCHILY.xattr.user.a=1\n24 SCHILY.xattr.user.a=\n";
 	struct pax p = PAX_INIT;
 	struct err err = ERR_INIT;
 
@@ -124,7 +125,8 @@ static void empty_values_delete(void **state)
 
 static void bad_encodings_are_refused(void **state)
 {
-	static const char *const keys[] = { "LIBARCHIVE.xattr.user.%4", "LIBARCHIVE.xattr.user.%zz", "LIBARCHIVE.xattr.%00" };
+	static const char *const keys[] = {
+		"LIBARCHIVE.xattr.user.%4", "LIBARCHIVE.xattr.user.%zz", "LIBARCHIVE.xattr.%00"};
 	struct err err;
 
 	(void)state;

@@ -1,0 +1,285 @@
+#include "build/copy_extract.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/fsutil.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/strbuf.h"
+#include "build/copy_mode.h"
+#include "layer/compress.h"
+#include "layer/tar_read.h"
+
+#define RECORD 512
+#define CHECKSUM_AT 148
+#define CHECKSUM_SIZE 8
+#define BLANK ' '
+#define ARCHIVE_DEVICE (1ull << 63)
+
+/* Puts the members of an archive into the plan; their contents stay where they are. */
+struct unpack {
+	struct tree_sink sink;
+	struct copy_plan *plan;
+	const struct copy_match *match;
+	const char *dest;
+	int fd;
+	struct tree_entry implied; /* of folders that the archive left out: never --chown (3.3.10.2) */
+};
+
+/* ---- is it one? ---- */
+
+/* Whether the record is a tar header: its checksum, of signed or unsigned bytes, is right. */
+static bool is_tar_header(const unsigned char *h)
+{
+	int64_t sum = 0, signed_sum = 0;
+	char field[CHECKSUM_SIZE + 1];
+	char *end;
+	long want;
+
+	for (int i = 0; i < RECORD; i++) {
+		unsigned char c = i >= CHECKSUM_AT && i < CHECKSUM_AT + CHECKSUM_SIZE ? BLANK : h[i];
+
+		sum += c;
+		signed_sum += (signed char)c;
+	}
+	memcpy(field, h + CHECKSUM_AT, CHECKSUM_SIZE);
+	field[CHECKSUM_SIZE] = '\0';
+	want = strtol(field, &end, 8);
+	if (end == field || h[0] == '\0')
+		return false;
+	return want == sum || want == signed_sum;
+}
+
+static bool is_compressed(const unsigned char *p, size_t n)
+{
+	return n >= 4 && (memcmp(p, "\x1f\x8b", 2) == 0 || memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0);
+}
+
+/* Compression that is known by its magic but not read here. */
+static const char *unread_compression(const unsigned char *p, size_t n)
+{
+	if (n >= 10 && memcmp(p, "BZh", 3) == 0 && memcmp(p + 4, "1AY&SY", 6) == 0)
+		return "bzip2";
+	if (n >= 6 && memcmp(p, "\xfd" "7zXZ", 6) == 0)
+		return "xz";
+	return NULL;
+}
+
+/*
+ * The archive as an uncompressed file: fd itself, or a file without a name beside the outputs.
+ * Returns 1 and *ret_fd (owned by the caller), 0 when it is no archive, -1 and *err.
+ */
+static int open_tar(struct copy_plan *p, const struct copy_item *it, int fd, int *ret_fd, struct err *err)
+{
+	struct inflow_options opt = { .other_formats_ok = true };
+	AUTO(inflow_free) struct inflow *in = NULL;
+	unsigned char head[RECORD];
+	auto_fd int out = -1;
+	ssize_t n = pread(fd, head, sizeof(head), 0);
+	const void *data;
+	const char *unread;
+	struct err ignored = ERR_INIT;
+
+	if (n < 0)
+		return err_sys(err, "cannot read '%s' of the source", it->match->name);
+	unread = unread_compression(head, (size_t)n);
+	if (unread)
+		return err_set(err, ERR_UNSUPPORTED,
+			"ADD of '%s': an archive compressed with %s is not unpacked (use COPY and RUN tar, or gzip or "
+			"zstd)",
+			it->match->name, unread);
+	if (n == RECORD && is_tar_header(head)) {
+		*ret_fd = dup(fd);
+		return *ret_fd < 0 ? err_sys(err, "cannot keep an archive open") : 1;
+	}
+	if (!is_compressed(head, (size_t)n))
+		return 0;
+	in = inflow_open(fd, &opt, err);
+	if (!in)
+		return -1;
+	/* a broken stream is no archive either: it is copied as it is */
+	n = inflow_read(in, head, sizeof(head), &ignored);
+	if (n != RECORD || !is_tar_header(head))
+		return 0;
+	auto_free char *dir = xstrndup(p->spec->index_out, tree_parent_len(p->spec->index_out));
+	out = openat(AT_FDCWD, dir[0] ? dir : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (out < 0 || write_all(out, head, sizeof(head)) < 0)
+		return err_sys(err, "cannot unpack '%s' in the store", it->match->name);
+	while ((n = inflow_next(in, &data, err)) > 0)
+		if (write_all(out, data, (size_t)n) < 0)
+			return err_sys(err, "cannot unpack '%s' in the store", it->match->name);
+	if (n < 0)
+		return -1;
+	*ret_fd = take_fd(out);
+	return 1;
+}
+
+/* ---- unpacking ---- */
+
+static const struct tree_xattr *copy_xattrs(struct arena *a, const struct tree_entry *e)
+{
+	struct tree_xattr *copy;
+
+	if (e->nxattrs == 0)
+		return NULL;
+	copy = arena_alloc(a, e->nxattrs * sizeof(*copy));
+	for (size_t i = 0; i < e->nxattrs; i++) {
+		void *value = arena_alloc(a, e->xattrs[i].len);
+
+		memcpy(value, e->xattrs[i].value, e->xattrs[i].len);
+		copy[i] = (struct tree_xattr){
+			.name = arena_strdup(a, e->xattrs[i].name), .value = value, .len = e->xattrs[i].len
+		};
+	}
+	return copy;
+}
+
+/* Where the member path ends: folders on the way resolved with the destination as root, the last name not. */
+static int locate(struct unpack *u, const char *path, struct strbuf *ret, struct err *err)
+{
+	size_t parent_len = tree_parent_len(path);
+	auto_free char *parent = xstrndup(path, parent_len);
+	auto_free char *real = NULL;
+
+	if (copy_tree_resolve(&u->plan->tree, u->dest, parent, &real, err) < 0 ||
+		copy_tree_need_dir(&u->plan->tree, real, &u->implied, err) < 0)
+		return -1;
+	strbuf_reset(ret);
+	strbuf_puts(ret, real);
+	if (ret->len > 0)
+		strbuf_putc(ret, '/');
+	strbuf_puts(ret, path_base(path));
+	return 0;
+}
+
+static struct copy_item *item_of(struct unpack *u, const struct tree_entry *e, const char *path)
+{
+	struct arena *arena = &u->plan->source->arena;
+	struct copy_item *it = arena_alloc(arena, sizeof(*it));
+
+	*it = (struct copy_item){
+		.path = arena_strdup(arena, path),
+		.type = (uint8_t)e->type,
+		.mode = e->mode,
+		.uid = e->uid,
+		.gid = e->gid,
+		.size = e->size,
+		.mtime = e->mtime,
+		.mtime_ns = e->mtime_ns,
+		.link = e->type == ENTRY_SYMLINK ? arena_strdup(arena, e->link) : NULL,
+		.major = e->major,
+		.minor = e->minor,
+		.xattrs = copy_xattrs(arena, e),
+		.nxattrs = e->nxattrs,
+		.match = u->match,
+		.tar_fd = u->fd,
+		.tar_offset = e->offset,
+		.from_tar = true,
+		.read = true,
+	};
+	return it;
+}
+
+/*
+ * Another name of a member that came before, or of a file of the image, which then has to be copied: no layer can link to
+ * what another holds once it is unpacked alone.
+ */
+static int take_hardlink(struct unpack *u, const struct tree_entry *e, struct strbuf *path, struct err *err)
+{
+	auto_strbuf target = STRBUF_INIT;
+	const struct copy_node *n;
+	struct copy_item *it;
+
+	if (locate(u, e->link, &target, err) < 0)
+		return -1;
+	n = copy_tree_find(&u->plan->tree, target.buf);
+	if (!n || !n->item || n->item->type == ENTRY_DIR)
+		return err_set(err, ERR_UNSUPPORTED, "hard link '%s' of the archive '%s' points at '%s', which it does not "
+						     "hold before it",
+			e->path, u->match->name, e->link);
+	it = n->item;
+	if (strcmp(target.buf, path->buf) == 0)
+		return 0;
+	if (it->type == ENTRY_FILE && it->from_tar) {
+		/* names of one file are known by the place of its contents; no device has such a number */
+		it->has_several = true;
+		it->dev = ARCHIVE_DEVICE | (uint64_t)it->tar_fd;
+		it->ino = it->tar_offset;
+	}
+	copy_tree_put(&u->plan->tree, arena_strdup(&u->plan->source->arena, path->buf), it);
+	return 0;
+}
+
+static int unpack_entry(struct tree_sink *sink, const struct tree_entry *e, struct err *err)
+{
+	struct unpack *u = (struct unpack *)sink;
+	auto_strbuf path = STRBUF_INIT;
+	struct copy_item *it;
+
+	if (e->path[0] == '\0')
+		return 0; /* the destination stays as it is */
+	if (locate(u, e->path, &path, err) < 0)
+		return -1;
+	if (e->type == ENTRY_HARDLINK)
+		return take_hardlink(u, e, &path, err);
+	it = item_of(u, e, path.buf);
+	copy_tree_put(&u->plan->tree, it->path, it);
+	return 0;
+}
+
+static int unpack_data(struct tree_sink *sink, const void *data, size_t n, struct err *err)
+{
+	(void)sink;
+	(void)data;
+	(void)n;
+	(void)err;
+	return 0;
+}
+
+static int unpack_finish(struct tree_sink *sink, struct err *err)
+{
+	(void)sink;
+	(void)err;
+	return 0;
+}
+
+int copy_extract(struct copy_plan *p, struct copy_item *it, const char *dest, struct err *err)
+{
+	struct unpack u = {
+		.sink = { unpack_entry, unpack_data, unpack_finish },
+		.plan = p,
+		.match = it->match,
+		.dest = dest,
+		.implied = { .mode = COPY_MODE_MADE, .mtime = p->spec->now },
+	};
+	struct tree_entry made = p->made;
+	struct layer_read_options opt = LAYER_READ_INIT;
+	auto_fd int fd = -1;
+	int is_tar;
+
+	if (it->type != ENTRY_FILE || it->content || it->size == 0)
+		return 0;
+	fd = copy_item_open(p->source, it, err);
+	if (fd < 0)
+		return -1;
+	is_tar = open_tar(p, it, fd, &u.fd, err);
+	if (is_tar <= 0)
+		return is_tar;
+	GROW(p->archives, p->narchives, p->archives_cap);
+	p->archives[p->narchives++] = u.fd;
+	made.mode = COPY_MODE_MADE;
+	if (copy_tree_need_dir(&p->tree, dest, &made, err) < 0)
+		return -1;
+	if (lseek(u.fd, 0, SEEK_SET) < 0)
+		return err_sys(err, "cannot read '%s' of the source", it->match->name);
+	opt.plain_tree = true;
+	if (layer_read(u.fd, &opt, &u.sink, NULL, err) < 0)
+		return err_wrap(err, "archive '%s'", it->match->name);
+	return 1;
+}
