@@ -373,10 +373,21 @@ static int write_docker(struct session *s, const struct made_image *image, const
 	for (size_t i = 0; i < image->nlayers; i++)
 		if (uncompressed_size(s, &image->layers[i], &sizes[i], err) < 0)
 			return -1;
-	return docker_archive_write(fd, image->config.buf, image->config.len, sizes, names, write_docker_layer, &w, err);
+	return docker_archive_write(
+		fd, image->config.buf, image->config.len, sizes, names, write_docker_layer, &w, err);
 }
 
 /* ---- all of them ---- */
+
+/* Blobs of the store, until the user has had enough. */
+static int open_blob(void *ctx, const char *digest, uint64_t *ret_size, struct err *err)
+{
+	const struct session *s = ctx;
+
+	if (s->cancelled)
+		return err_set(err, ERR_CANCELLED, "interrupted");
+	return blob_open(s->store, digest, ret_size, err);
+}
 
 static int write_file(struct session *s, const struct output *o, const struct strv *names,
 	const struct build_product *products, const struct made_set *set, const struct export_options *options,
@@ -386,7 +397,7 @@ static int write_file(struct session *s, const struct output *o, const struct st
 	int rc = out_file_open(&f, o, options->stdout_fd, err);
 
 	if (rc == 0 && o->kind == OUTPUT_OCI)
-		rc = oci_archive_write(f.fd, &set->top, names, image_store_opener, s->store, err);
+		rc = oci_archive_write(f.fd, &set->top, names, open_blob, s, err);
 	else if (rc == 0 && o->kind == OUTPUT_DOCKER)
 		rc = write_docker(s, &set->images[0], names, f.fd, err);
 	else if (rc == 0)
@@ -416,11 +427,12 @@ static int write_output(struct session *s, const struct output *o, const struct 
 	const struct export_options *options, struct err *err)
 {
 	if (n != 1 && (o->kind == OUTPUT_DOCKER || o->kind == OUTPUT_TAR))
-		return err_set(err, ERR_USAGE, "%s exporter does not support several platforms", output_kind_name(o->kind));
+		return err_set(err, ERR_USAGE, "%s exporter does not support several platforms",
+			output_kind_name(o->kind));
 	if (o->kind == OUTPUT_LOCAL)
 		return write_locals(s, o, products, n, options->epoch, err);
 	if (o->kind == OUTPUT_OCI && !o->tar)
-		return layout_write(AT_FDCWD, o->dest, &set->top, names, image_store_opener, s->store, err);
+		return layout_write(AT_FDCWD, o->dest, &set->top, names, open_blob, s, err);
 	return write_file(s, o, names, products, set, options, err);
 }
 

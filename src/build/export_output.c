@@ -189,8 +189,8 @@ static int check_mediatypes(struct output *o, const char *key, const char *value
 	if (parse_bool(key, value, &oci, err) < 0)
 		return -1;
 	if (!oci)
-		return err_set(err, ERR_UNSUPPORTED, "%s=false is not supported: images are written with OCI media types",
-			key);
+		return err_set(err, ERR_UNSUPPORTED,
+			"%s=false is not supported: images are written with OCI media types", key);
 	return 0;
 }
 

@@ -221,7 +221,8 @@ static int target(const char *to, struct reference *ret, struct err *err)
 	if (reference_parse(rest, &ref, err) < 0)
 		return -1;
 	if (ref.digest)
-		return err_set(err, ERR_INPUT, "cannot push to '%s': name a tag, the digest follows from the image", to);
+		return err_set(err, ERR_INPUT,
+			"cannot push to '%s': name a tag, the digest follows from the image", to);
 	reference_copy(&ref, ret);
 	return 0;
 }
