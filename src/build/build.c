@@ -69,6 +69,7 @@ static int export_plan(struct session *s, const struct build_options *o, const s
 	for (size_t i = 0; i < plan->ntargets; i++) {
 		products[i].platform = plan->targets[i].platform;
 		op_chain(plan->targets[i].tip, &products[i].chain);
+		products[i].base = op_base_image(plan->targets[i].tip);
 		config_copy(&plan->targets[i].config, &products[i].config);
 	}
 	rc = export_products(s, products, plan->ntargets, &e, ret, err);

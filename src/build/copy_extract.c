@@ -82,7 +82,7 @@ static int open_tar(struct copy_plan *p, const struct copy_item *it, int fd, int
 	unsigned char head[RECORD];
 	auto_fd int out = -1;
 	ssize_t n = pread(fd, head, sizeof(head), 0);
-	const void *data;
+	char *buffer = p->source->buffer;
 	const char *unread;
 	struct err ignored = ERR_INIT;
 
@@ -111,8 +111,8 @@ static int open_tar(struct copy_plan *p, const struct copy_item *it, int fd, int
 	out = openat(AT_FDCWD, dir[0] ? dir : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (out < 0 || write_all(out, head, sizeof(head)) < 0)
 		return err_sys(err, "cannot unpack '%s' in the store", it->match->name);
-	while ((n = inflow_next(in, &data, err)) > 0)
-		if (write_all(out, data, (size_t)n) < 0)
+	while ((n = inflow_read(in, buffer, COPY_BUFFER_SIZE, err)) > 0)
+		if (write_all(out, buffer, (size_t)n) < 0)
 			return err_sys(err, "cannot unpack '%s' in the store", it->match->name);
 	if (n < 0)
 		return -1;

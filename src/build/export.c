@@ -21,25 +21,53 @@ struct layer_work {
 	struct made_set *set;
 };
 
+/* One layer of one product. */
+struct layer_place {
+	const struct build_product *product;
+	size_t i;
+	int64_t id;
+	struct layer_form *form; /* where it goes */
+};
+
 /* Layer i of all products, counted through. */
-static void find_layer(const struct layer_work *w, size_t i, int64_t *ret_id, struct layer_form **ret)
+static struct layer_place place_of(const struct layer_work *w, size_t i)
 {
 	size_t p = 0;
 
 	while (i >= w->products[p].chain.len)
 		i -= w->products[p++].chain.len;
-	*ret_id = w->products[p].chain.ids[i];
-	*ret = &w->set->images[p].layers[i];
+	return (struct layer_place){ &w->products[p], i, w->products[p].chain.ids[i], &w->set->images[p].layers[i] };
+}
+
+static bool of_base(const struct layer_place *at)
+{
+	return at->product->base && at->i < at->product->base->chain.len;
+}
+
+/*
+ * A layer of the base goes out as the base's own manifest has it, not as whichever image brought the same
+ * content into the store first: the digest of a build must not depend on what else was built here.
+ */
+static void form_of_base(const struct layer_place *at)
+{
+	const struct descriptor *d = &at->product->base->manifest.layers[at->i];
+	struct layer_form *form = at->form;
+
+	memset(form, 0, sizeof(*form));
+	snprintf(form->digest, sizeof(form->digest), "%s", d->digest);
+	snprintf(form->diff_id, sizeof(form->diff_id), "%s", at->product->base->config.diff_ids.v[at->i]);
+	snprintf(form->media_type, sizeof(form->media_type), "%s", d->media_type);
+	form->size = d->size;
+	form->level = LAYER_LEVEL_SOURCE;
+	form->epoch = LAYER_EPOCH_NONE;
 }
 
 /* Layers of a base image keep their times; they are only compressed anew, and only when that is forced. */
-static struct layer_want want_of(const struct layer_work *w, int64_t id)
+static struct layer_want want_of(const struct layer_work *w, const struct layer_place *at)
 {
 	struct layer_want want = w->set->want;
-	struct layer_form form;
 
-	if (want.epoch != LAYER_EPOCH_NONE && snapshot_any_layer(w->s->store, id, &form) &&
-		form.level == LAYER_LEVEL_SOURCE)
+	if (of_base(at))
 		want.epoch = LAYER_EPOCH_NONE;
 	return want;
 }
@@ -47,27 +75,29 @@ static struct layer_want want_of(const struct layer_work *w, int64_t id)
 static int need_layer(void *ctx, size_t i, struct err *err)
 {
 	struct layer_work *w = ctx;
-	struct layer_form *form;
-	struct layer_want want;
-	int64_t id;
+	struct layer_place at = place_of(w, i);
+	struct layer_want want = want_of(w, &at);
 
-	find_layer(w, i, &id, &form);
-	want = want_of(w, id);
-	return snapchain_need_layer(w->s, id, &want, form, err);
+	if (of_base(&at) && !want.force) {
+		form_of_base(&at);
+		return 0;
+	}
+	return snapchain_need_layer(w->s, at.id, &want, at.form, err);
 }
 
 /* Whether the layer is there already, as snapchain_need_layer() would find it. */
 static bool has_layer(const struct layer_work *w, size_t i)
 {
-	struct layer_form *ignored, form;
-	struct layer_want want;
-	int64_t id;
+	struct layer_place at = place_of(w, i);
+	struct layer_want want = want_of(w, &at);
+	struct layer_form form;
 
-	find_layer(w, i, &id, &ignored);
-	want = want_of(w, id);
-	if (!want.force && snapshot_any_layer(w->s->store, id, &form) && form.level == LAYER_LEVEL_SOURCE)
+	if (of_base(&at) && !want.force)
 		return true;
-	return snapshot_find_layer(w->s->store, id, compression_name(want.compression), want.level, want.epoch, &form);
+	if (!want.force && snapshot_any_layer(w->s->store, at.id, &form) && form.level == LAYER_LEVEL_SOURCE)
+		return true;
+	return snapshot_find_layer(w->s->store, at.id, compression_name(want.compression), want.level, want.epoch,
+		&form);
 }
 
 static int make_layers(struct session *s, const struct build_product *products, size_t n, struct made_set *set,

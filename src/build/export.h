@@ -3,6 +3,7 @@
 #define WHITTLE_BUILD_EXPORT_H
 
 #include "base/err.h"
+#include "build/image.h"
 #include "build/session.h"
 #include "build/snapchain.h"
 #include "oci/config.h"
@@ -47,6 +48,7 @@ int outputs_check_names(const struct output *outputs, size_t n, const struct str
 struct build_product {
 	struct platform platform;
 	struct snapchain chain;
+	const struct resolved_image *base; /* the image at its bottom, or NULL; its layers are exported as they are */
 	struct image_config config; /* complete but for diff_ids and the platform-independent times */
 };
 

@@ -18,6 +18,13 @@ void op_chain(const struct op *op, struct snapchain *ret)
 		ret->ids[--i] = op->snapshot;
 }
 
+const struct resolved_image *op_base_image(const struct op *op)
+{
+	while (op && op->kind != OP_IMAGE)
+		op = op->base;
+	return op ? op->image : NULL;
+}
+
 void op_free(struct op *op)
 {
 	if (!op)

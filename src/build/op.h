@@ -55,6 +55,8 @@ struct op {
 
 /* The snapshots of the tree that ends with op (NULL: none), base first. All its operations are CACHED or DONE. */
 void op_chain(const struct op *op, struct snapchain *ret);
+/* The image at the bottom of the tree that ends with op, or NULL. */
+const struct resolved_image *op_base_image(const struct op *op);
 /* Free op and what it owns. */
 void op_free(struct op *op);
 

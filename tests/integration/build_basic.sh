@@ -61,7 +61,7 @@ LABEL org.example.a=1 "org.example.b"="with space"
 EXPOSE 80 53/udp
 VOLUME ["/data", "/more"]
 USER 1000:1001
-WORKDIR /srv
+WORKDIR /srv/new
 STOPSIGNAL SIGINT
 SHELL ["/bin/sh", "-ec"]
 ENTRYPOINT ["/bin/echo"]
@@ -73,10 +73,10 @@ if builds "instructions that only change the config" meta; then
 	is "$(config '.config.Labels')" '{"org.example.a":"1","org.example.b":"with space"}' "LABEL"
 	is "$(config '.config.ExposedPorts | keys')" '["53/udp","80/tcp"]' "EXPOSE"
 	is "$(config '.config.Volumes | keys')" '["/data","/more"]' "VOLUME"
-	is "$(config '.config | [.User, .WorkingDir, .StopSignal]')" '["1000:1001","/srv","SIGINT"]' "USER, WORKDIR, STOPSIGNAL"
+	is "$(config '.config | [.User, .WorkingDir, .StopSignal]')" '["1000:1001","/srv/new","SIGINT"]' "USER, WORKDIR, STOPSIGNAL"
 	is "$(config '.config.Shell')" '["/bin/sh","-ec"]' "SHELL"
 	is "$(config '.config | [.Entrypoint, .Cmd]')" '[["/bin/echo"],["a","b"]]' "ENTRYPOINT and CMD"
-	like "$(line_of /srv)" 'dir 0755 1000:1001' "WORKDIR belongs to the USER before it"
+	like "$(line_of /srv/new)" 'dir 0755 1000:1001' "WORKDIR belongs to the USER before it"
 	is "$(config '[.history[] | select(.empty_layer != true)] | length')" "$(config '.rootfs.diff_ids | length')" \
 		"as many history entries with a layer as layers"
 	is "$(config '.history[-1].created_by')" '"CMD [\"a\" \"b\"]"' "history says what was done"

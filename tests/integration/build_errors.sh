@@ -39,7 +39,7 @@ CMD ["y"]
 END
 like "$err" 'ENTRYPOINT' "the nearest instruction is offered"
 like "$err" '3 \| >>> FNTRYPOINT \["x"\]' "the source line is quoted"
-wrong "an instruction before FROM" 'line 1' 1 <<'END'
+wrong "an instruction before FROM" 'no build stage' 1 <<'END'
 RUN true
 FROM alpine:3.20
 END
@@ -51,7 +51,7 @@ wrong "COPY without a destination" 'line 2' 2 <<'END'
 FROM alpine:3.20
 COPY one
 END
-wrong "ENV without a value" 'line 2' 2 <<'END'
+wrong "ENV without a value" 'must have two arguments' 2 <<'END'
 FROM alpine:3.20
 ENV NAME
 END
@@ -69,7 +69,7 @@ FROM alpine:3.20
 RUN <<EOT
 echo
 END
-wrong "a bad stage name" 'stage name' 1 <<'END'
+wrong "a bad stage name" 'build stage.*1bad/name' 1 <<'END'
 FROM alpine:3.20 AS 1bad/name
 RUN true
 END

@@ -14,7 +14,7 @@ sed '/^RUN uname/d' ctx/Dockerfile.cross >ctx/Dockerfile.cross-only # foreign wi
 build() {
 	layout=$(dest "$1" "${2//\//-}-$3")
 	runs "$1 builds $3 for $2" "$1" build --progress plain -f "ctx/$3" --platform "$2" \
-		--load -t "myapp-${2//\//-}-$3" -o "type=oci,dest=$layout,tar=false" ctx
+		--load -t "myapp-${2//\//-}-${3,,}" -o "type=oci,dest=$layout,tar=false" ctx
 }
 
 declare -A digest first
@@ -45,7 +45,7 @@ for user in "${users[@]}"; do
 			"$(jq -nc --arg p "$platform" '($p / "/") as $q | [["myapp"], $q[0], $q[1], $q[2] // ""]')" \
 			"the config says what it is for ($job)"
 
-		runs "the image runs ($user, $job)" "$user" run --platform "$platform" "myapp-${platform//\//-}-$file"
+		runs "the image runs ($user, $job)" "$user" run --platform "$platform" "myapp-${platform//\//-}-${file,,}"
 		go_arch=${platform#linux/}
 		is "$out" "linux/${go_arch%/v7}: hello, world, from a file of the build context" \
 			"it prints its platform and the file of the context ($user, $job)"
@@ -53,7 +53,7 @@ for user in "${users[@]}"; do
 done
 
 # with no name given, and with arguments
-runs "an image runs a command of its own" "$U" run myapp-linux-amd64-Dockerfile myapp reader
+runs "an image runs a command of its own" "$U" run myapp-linux-amd64-dockerfile myapp reader
 is "$out" "linux/amd64: hello, reader, from a file of the build context" "the command's arguments arrive"
 
 # a RUN of the foreign stage really was the foreign machine's

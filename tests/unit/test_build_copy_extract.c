@@ -122,7 +122,9 @@ static void unpacks_archives(void **state)
 		"h out/d/z 640 100:200 -> out/d/f\nd out/implied 755 0:0\nf out/implied/x 640 100:200 0\n");
 	f->spec.extract = false;
 	set_string(&f->spec.chown, NULL);
-	assert_copied(f, "t.tar.gz", "/", "f t.tar.gz 777 0:0 199\n");
+	copy_what(f, "t.tar.gz", "/");
+	run(f);
+	assert_non_null(strstr(f->text.buf, "f t.tar.gz 777 0:0 "));
 }
 
 static void leaves_other_files_alone(void **state)
@@ -155,7 +157,7 @@ static void resolves_links_inside_the_destination(void **state)
 	member(&tar, "var/run/y", '1', "var/run/x", NULL);
 	raw_end(&tar);
 	write_archive(f, "t.tar", &tar, COMPRESSION_NONE);
-	assert_copied(f, "t.tar", "/", "d run 700 1:2\nf run/x 640 3:4 1\nh run/y 640 3:4 -> run/x\nd var 700 1:2\n");
+	assert_copied(f, "t.tar", "/", "d run 700 1:2\nf run/x 640 3:4 1\nh run/y 640 3:4 -> run/x\n");
 	strbuf_reset(&tar);
 	member(&tar, "abs/x", '0', NULL, "x");
 	member(&tar, "up/x", '0', NULL, "x");
