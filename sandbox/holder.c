@@ -145,7 +145,6 @@ static void start_job(struct job *job, const struct job_def *def)
 	}
 	if (child != 0)
 		return;
-	signal(SIGCHLD, SIG_DFL);
 	die_with_parent(self);
 	receive_payload(job, &payload);
 	_exit(run_job(def, job) == 0 ? 0 : 1);
@@ -183,6 +182,9 @@ static void serve(const struct holder_options *o, const struct idmap *map, int s
 	struct job job = { .idmap = map };
 
 	while (receive_request(sock, &req, &job, fds)) {
+		/* Reaped here and not by SIG_IGN, so that what workers used counts as ours (getrusage(2)). */
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
 		if (req.job < o->njobs && job.nfds > 0) {
 			job.sock = fds[0];
 			job.state = &states[req.job];
@@ -258,7 +260,6 @@ static _Noreturn void holder_main(const struct holder_options *o, const struct i
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (int s = 1; s < NSIG; s++)
 		signal(s, SIG_DFL);
-	signal(SIGCHLD, SIG_IGN); /* workers are reaped by the kernel */
 	signal(SIGINT, SIG_IGN);  /* the terminal's Ctrl-C is the engine's to handle */
 	blank_arguments(o->argv);
 	if (read_full(go, &byte, 1) != 1)

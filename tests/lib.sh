@@ -325,6 +325,11 @@ context() {
 	cat >"$scratch/work/$1/Dockerfile"
 }
 
+# give USER PATH...: files whose mode keeps others out belong to the one who is to read them
+give() {
+	[ -z "$as_root" ] || chown -R -h "$1:" "${@:2}"
+}
+
 # dest USER NAME: a path that the user may write an output to, with nothing there yet
 dest() {
 	rm -rf "${scratch:?}/$1/out/$2"

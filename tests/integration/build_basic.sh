@@ -198,6 +198,7 @@ mkdir -p t/d && echo in-tar >t/d/f && tar -C t --owner=11 --group=12 --mtime=@16
 touch -d @1500000000 copy/one.txt
 printf '%s\n' '# a comment' 'ignored/*' '!ignored/keep' '**/*.log' .dockerignore >copy/.dockerignore
 touch copy/x.log copy/dir/y.log
+give "$U" copy
 if builds "COPY and ADD" copy; then
 	like "$(line_of /plain --mtime)" 'file 0644 0:0 .*@1500000000' "mode and time are kept, the owner is root"
 	is "$(cat_in "$layout" /w/rel/one.txt)$(cat_in "$layout" /w/rel/s)" "onesub" "a relative destination; a folder's content"
@@ -266,9 +267,9 @@ like "$err" 'lost' "is named"
 # two stages wait for each other by way of the network namespace they share: only in parallel can both end
 context parallel <<'END'
 FROM alpine:3.20 AS a
-RUN for i in $(seq 300); do nc -w 2 127.0.0.1 PORT </dev/null && echo met > /a && exit 0; sleep 0.1; done; exit 1
+RUN for i in $(seq 300); do nc 127.0.0.1 PORT < /dev/null | grep hello > /a && exit 0; sleep 0.1; done; exit 1
 FROM alpine:3.20 AS b
-RUN timeout 30 nc -l -p PORT -s 127.0.0.1 < /dev/null; echo met > /b
+RUN timeout 30 nc -l -p PORT -s 127.0.0.1 -e echo hello < /dev/null; echo met > /b
 FROM scratch
 COPY --from=a /a /a
 COPY --from=b /b /b

@@ -10,6 +10,7 @@ user_env=(SOURCE_DATE_EPOCH=1700000000)
 # b DESCRIPTION CONTEXT [FLAG...]: build to a layout; sets digest
 b() {
 	local desc=$1 name=$2
+	give "$U" "$name"
 	shift 2
 	layout=$(dest "$U" "$name")
 	runs "$desc" "$U" build --progress plain -o "type=oci,dest=$layout,tar=false" "$@" "$name" || return

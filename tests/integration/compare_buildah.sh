@@ -21,6 +21,7 @@ fields='.config | {User, Env, Entrypoint, Cmd, Volumes, WorkingDir, Labels, Stop
 compare() {
 	local name=$1 mine theirs=$scratch/work/$1.theirs
 	shift
+	give "$U" "$name"
 	mine=$(dest "$U" "$name")
 	runs "$name: whittle builds" "$U" build --progress plain -o "type=oci,dest=$mine,tar=false" "$@" "$name" || return
 	ok "$name: buildah builds" buildah_build -q -t "$name:1" "$@" "$name"

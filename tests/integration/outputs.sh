@@ -98,7 +98,7 @@ tools=(--root "$scratch/containers" --runroot "$scratch/containers-run" --storag
 if [ -z "$as_root" ]; then
 	skip "podman load and buildah pull" "not started as root"
 else
-	podman_loads() { podman "${tools[@]}" load -q -i "$d/docker.tar" && podman "${tools[@]}" image exists localhost/app:docker; }
+	podman_loads() { podman "${tools[@]}" load -q -i "$d/docker.tar" && podman "${tools[@]}" image exists docker.io/library/app:docker; }
 	podman_loads_oci() { podman "${tools[@]}" load -q -i "$d/app.oci.tar"; }
 	buildah_pulls() { buildah "${tools[@]}" pull -q "oci-archive:$d/app.oci.tar"; }
 	if command -v podman >/dev/null; then
