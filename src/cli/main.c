@@ -54,6 +54,18 @@ static int unknown_command(const char *name)
 	return cli_fail(&err);
 }
 
+/* A result that did not arrive is a failure: nobody may take half an answer for a whole one. */
+static int finish(int status)
+{
+	struct err err = ERR_INIT;
+
+	strv_release(&common.insecure);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	err_sys(&err, "cannot write to stdout");
+	return status == EXIT_OK ? cli_fail(&err) : status;
+}
+
 /* Descriptors 0 to 2 must be something, or a file of ours would take their place. */
 static void open_standard_files(void)
 {
@@ -80,16 +92,12 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		print_help(stdout);
-		return EXIT_OK;
+		return finish(EXIT_OK);
 	}
 	if (strcmp(argv[1], "--version") == 0)
-		return command_version.run(&command_version, 1, argv);
+		return finish(command_version.run(&command_version, 1, argv));
 	for (size_t i = 0; i < NCOMMANDS; i++)
-		if (strcmp(argv[1], commands[i]->name) == 0) {
-			int status = commands[i]->run(commands[i], argc - 1, argv + 1);
-
-			strv_release(&common.insecure);
-			return status;
-		}
+		if (strcmp(argv[1], commands[i]->name) == 0)
+			return finish(commands[i]->run(commands[i], argc - 1, argv + 1));
 	return unknown_command(argv[1]);
 }

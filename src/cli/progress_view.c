@@ -336,6 +336,11 @@ struct progress *progress_view_new(const char *style, struct err *err)
 		err_set(err, ERR_USAGE, "unknown progress style '%s': use auto, plain, tty or quiet", style);
 		return NULL;
 	}
+	if (v->tty && !isatty(STDERR_FILENO)) {
+		free(v);
+		err_set(err, ERR_USAGE, "--progress tty needs a terminal on stderr");
+		return NULL;
+	}
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_cond_init(&v->wake, NULL);
 	return &v->progress;

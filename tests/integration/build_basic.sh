@@ -11,8 +11,10 @@ b() {
 	local name=$1
 	shift
 	layout=$(dest "$U" "$name")
-	w "$U" build --progress plain -o "type=oci,dest=$layout,tar=false" "$@" "$name"
+	w "$U" build --progress plain -o "type=oci,dest=$layout,tar=false" "$@" "$name" || return
+	image_tree "$layout" --mtime >"$scratch/work/tree"
 }
+tree() { cat "$scratch/work/tree"; } # of the last build
 
 # builds DESCRIPTION NAME [FLAG...]
 builds() {
@@ -25,7 +27,7 @@ builds() {
 		return 1
 	fi
 }
-line_of() { image_tree "$layout" "${@:2}" | grep -E "^$1 "; }
+line_of() { tree | grep -E "^$1 "; }
 config() { image_config "$layout" | jq -c "$1"; }
 
 # --- RUN --------------------------------------------------------------------------------------------
@@ -47,7 +49,7 @@ if builds "RUN in both forms" run; then
 	like "$(line_of /shell)" 'file 0644 3:4' "chown of one hard link shows at the other"
 	like "$(line_of /shell)" '= /hard' "hard links stay hard links"
 	is "$(config '.rootfs.diff_ids | length')" 5 "one layer per RUN above the base"
-	is "$(image_tree "$layout" | grep -cE '^/(etc/resolv.conf|etc/hosts|dev/null|proc/.*|\.dockerenv) file')" \
+	is "$(tree | grep -cE '^/(etc/resolv.conf|etc/hosts|dev/null|proc/.*|\.dockerenv) file')" \
 		"$(gzip -dc "$fixture" | tar -t | grep -cE '^\./etc/hosts$')" "what a step is given leaves no trace"
 fi
 
@@ -200,9 +202,9 @@ printf '%s\n' '# a comment' 'ignored/*' '!ignored/keep' '**/*.log' .dockerignore
 touch copy/x.log copy/dir/y.log
 give "$U" copy
 if builds "COPY and ADD" copy; then
-	like "$(line_of /plain --mtime)" 'file 0644 0:0 .*@1500000000' "mode and time are kept, the owner is root"
+	like "$(line_of /plain)" 'file 0644 0:0 .*@1500000000' "mode and time are kept, the owner is root"
 	is "$(cat_in "$layout" /w/rel/one.txt)$(cat_in "$layout" /w/rel/s)" "onesub" "a relative destination; a folder's content"
-	is "$(image_tree "$layout" | grep -c '^/wild/.*\.txt ')" 2 "a wildcard"
+	is "$(tree | grep -c '^/wild/.*\.txt ')" 2 "a wildcard"
 	like "$(line_of /owned/deep/f)" 'file 0640 7:8' "--chown and --chmod"
 	like "$(line_of /owned/deep)" 'dir 0640 7:8' "they hold for the folders made on the way"
 	like "$(line_of /named)" 'file 0644 65534:65534' "--chown by name looks in the image"
@@ -215,7 +217,7 @@ if builds "COPY and ADD" copy; then
 	is "$(line_of /nothing)" "" "a wildcard without a match copies nothing"
 	like "$(line_of /added/d/f)" 'file 0644 11:12' "ADD extracts an archive with its owners"
 	is "$(cat_in "$layout" /added.txt)" one "ADD copies what is no archive"
-	is "$(image_tree "$layout" | grep -E '^/all/(ignored|.*\.log|\.dockerignore|\.hidden)' | cut -d' ' -f1 | tr '\n' ' ')" \
+	is "$(tree | grep -E '^/all/(ignored|.*\.log|\.dockerignore|\.hidden)' | cut -d' ' -f1 | tr '\n' ' ')" \
 		"/all/.hidden /all/ignored /all/ignored/keep " ".dockerignore with an exception and a comment"
 	is "$(cat_in "$layout" /from-stage)" one "COPY --from a stage by name"
 	like "$(line_of /from-index)" 'file 0751' "COPY --from a stage by number"
@@ -241,7 +243,7 @@ FROM scratch
 COPY f /only
 END
 echo x >scratch/f
-builds "FROM scratch" scratch && is "$(image_tree "$layout" | cut -d' ' -f1)" /only "it holds what was copied and nothing else"
+builds "FROM scratch" scratch && is "$(tree | cut -d' ' -f1)" /only "it holds what was copied and nothing else"
 
 # --- stages -----------------------------------------------------------------------------------------
 context stages <<'END'
@@ -258,9 +260,9 @@ END
 if builds "--target, in any case" stages --target LAST; then
 	is "$(cat_in "$layout" /last)" wanted "the stage asked for was built"
 	unlike "$err" 'should-not-run' "a stage that is not needed is not built"
-	is "$(image_tree "$layout" | grep -c '^/other ')" 0 "nor one after it"
+	is "$(tree | grep -c '^/other ')" 0 "nor one after it"
 fi
-builds "without --target the last stage" stages && is "$(image_tree "$layout" | cut -d' ' -f1)" /other "is the image"
+builds "without --target the last stage" stages && is "$(tree | cut -d' ' -f1)" /other "is the image"
 fails 3 "an unknown target" "$U" build --target lost stages
 like "$err" 'lost' "is named"
 

@@ -130,12 +130,12 @@ b "a third" both
 not "runs nothing" ran ran-both
 
 # --- nothing is written that nobody needs ---------------------------------------------------------------
-# files_in_snapshots: how many files the store's unpacked folders hold, and whether alpine is among them
-files_in_snapshots() { (exec_as root find "$scratch/$U/store/snapshots" -type f) | wc -l; }
+# files_in_snapshots: how many files the store's unpacked folders hold (a snapshot's index is none of them), and whether alpine is among them
+files_in_snapshots() { (exec_as root find "$scratch/$U/store/snapshots" -type f -not -name index) | wc -l; }
 has_unpacked() { (exec_as root find "$scratch/$U/store/snapshots" -name "$1") | grep -q .; }
 
 if [ -z "$as_root" ]; then
-	files_in_snapshots() { find "$scratch/$U/store/snapshots" -type f 2>/dev/null | wc -l; }
+	files_in_snapshots() { find "$scratch/$U/store/snapshots" -type f -not -name index 2>/dev/null | wc -l; }
 	has_unpacked() { find "$scratch/$U/store/snapshots" -name "$1" 2>/dev/null | grep -q .; }
 fi
 new_store "$U"
