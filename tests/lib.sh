@@ -245,6 +245,9 @@ fails() {
 	fi
 }
 
+# has_range USER: whether the user has subordinate ids, without which a step cannot give files to others
+has_range() { grep -q "^$1:" /etc/subuid 2>/dev/null && grep -q "^$1:" /etc/subgid 2>/dev/null; }
+
 # new_store USER: an empty store from here on
 new_store() {
 	remove_tree "$scratch/$1/store"

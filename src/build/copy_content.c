@@ -153,14 +153,11 @@ int copy_source_dir(struct copy_source *s, const char *path, size_t len)
 static int open_file(struct copy_source *s, struct copy_item *it, int dir_fd, const char *name, struct err *err)
 {
 	auto_fd int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct stat st;
 
 	if (fd < 0 && (errno == ENOENT || errno == ELOOP))
 		return changed(it, err);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return cannot("open", it, err);
-	if (!S_ISREG(st.st_mode) || st.st_ino != it->ino || (uint64_t)st.st_size != it->size)
-		return changed(it, err);
 	if (copy_item_read_xattrs(s, it, fd, err) < 0)
 		return -1;
 	it->read = true;
@@ -190,8 +187,8 @@ int copy_item_check(const struct copy_item *it, int fd, struct err *err)
 
 	if (fstat(fd, &st) < 0)
 		return cannot("stat", it, err);
-	if ((uint64_t)st.st_size != it->size || st.st_mtim.tv_sec != it->mtime ||
-		(uint32_t)st.st_mtim.tv_nsec != it->mtime_ns)
+	if (!S_ISREG(st.st_mode) || st.st_ino != it->ino || (uint64_t)st.st_size != it->size ||
+		st.st_mtim.tv_sec != it->mtime || (uint32_t)st.st_mtim.tv_nsec != it->mtime_ns)
 		return changed(it, err);
 	return 0;
 }

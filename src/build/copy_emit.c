@@ -124,10 +124,8 @@ static int emit_file(struct emit *x, const struct copy_node *n, struct err *err)
 	copy_plan_entry(x->plan, n, &e);
 	if (x->sink->entry(x->sink, &e, err) < 0)
 		return -1;
-	if (it->size == 0)
-		return 0;
 	if (it->content)
-		return give_data(x, it->content, (size_t)it->size, err);
+		return it->size == 0 ? 0 : give_data(x, it->content, (size_t)it->size, err);
 	if (give_file(x, it, it->from_tar ? it->tar_fd : fd, err) < 0)
 		return -1;
 	return it->from_tar ? 0 : copy_item_check(it, fd, err);

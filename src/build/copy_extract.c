@@ -266,7 +266,7 @@ int copy_extract(struct copy_plan *p, struct copy_item *it, const char *dest, st
 	if (it->type != ENTRY_FILE || it->content || it->size == 0)
 		return 0;
 	fd = copy_item_open(p->source, it, err);
-	if (fd < 0)
+	if (fd < 0 || copy_item_check(it, fd, err) < 0)
 		return -1;
 	is_tar = open_tar(p, it, fd, &u.fd, err);
 	if (is_tar <= 0)

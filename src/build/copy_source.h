@@ -111,11 +111,12 @@ int copy_source_shows_below(struct copy_source *s, const char *path, struct err 
 /* Path of the item relative to the root, into sb. */
 void copy_item_source(const struct copy_item *it, struct strbuf *sb);
 /*
- * Open the file it (below the root) and see that it is what was selected; its extended attributes are read too.
- * Returns a descriptor owned by the caller, or -1 and *err: ERR_CORRUPT (it changed), ERR_SYSTEM.
+ * Open the file it (below the root); its extended attributes are read too. Whether it is what was selected, only
+ * copy_item_check() says, after it was read.
+ * Returns a descriptor owned by the caller, or -1 and *err: ERR_CORRUPT (it is gone), ERR_SYSTEM.
  */
 int copy_item_open(struct copy_source *s, struct copy_item *it, struct err *err);
-/* After reading: whether the file in fd is still what was selected. Returns 0, or -1 and ERR_CORRUPT. */
+/* After reading: whether fd is the file that was selected, unchanged. Returns 0, or -1 and *err: ERR_CORRUPT, ERR_SYSTEM. */
 int copy_item_check(const struct copy_item *it, int fd, struct err *err);
 /*
  * Fill in the digest of the contents of it, a file in the folder dir_fd that st describes, and its attributes:

@@ -38,7 +38,8 @@ struct op {
 	struct platform platform;
 	char *name;             /* "[builder 2/4] RUN go build" */
 	struct dockerfile_location location;
-	bool no_cache;
+	bool no_cache; /* the user wants it run anew */
+	bool fresh;    /* it, or something below it or copied into it, is: its key finds nothing */
 
 	uint8_t self[DIGEST_SIZE]; /* the definition without its inputs */
 	uint8_t key[DIGEST_SIZE];  /* with the keys of its inputs: found again without running anything */

@@ -165,7 +165,12 @@ static int make_layer(struct session *s, int64_t id, const struct layer_want *wa
 
 	if (need_index(s, id, err) < 0)
 		return -1;
-	if (snapshot_has_folder(s->store, id, session_fingerprint(s))) {
+	if (snapshot_any_layer(s->store, id, &from) && from.level == LAYER_LEVEL_SOURCE) {
+		/* Whoever wrote it: only the compression changes, so that the diffID stays. */
+		blob = blob_name(from.digest);
+		r.blob = blob;
+		r.index = NULL;
+	} else if (snapshot_has_folder(s->store, id, session_fingerprint(s))) {
 		snapshot_folder_name(id, session_fingerprint(s), folder);
 		r.folder = folder;
 	} else if (snapshot_any_layer(s->store, id, &from)) {

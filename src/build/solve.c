@@ -57,7 +57,7 @@ static int find_by_key(struct solver *s, struct op *op, bool *ret, struct err *e
 		*ret = layers_present(s, op);
 		return 0;
 	}
-	if (op->no_cache)
+	if (op->fresh)
 		return 0;
 	rc = stepcache_get(s->session->store, op->key, &op->snapshot, err);
 	*ret = rc == 1;
@@ -241,6 +241,8 @@ int solve(struct solver *s, struct err *err)
 {
 	bool any = false;
 
+	for (struct op *op = s->plan->first; op; op = op->next)
+		op->fresh = op->no_cache || (op->base && op->base->fresh) || (op->from && op->from->fresh);
 	for (size_t i = 0; i < s->plan->ntargets; i++)
 		if (want(s, s->plan->targets[i].tip, err) < 0)
 			return -1;

@@ -3,6 +3,7 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
+has_range "$U" || skip_all "$U has no subordinate ids, and this test gives files to others"
 need_alpine "$U"
 arch=$(host_arch)
 
@@ -132,11 +133,12 @@ RUN echo "$TAG|$WITH|${WITHOUT-unset}|$EMPTY" > /args
 ENV WITH=env
 RUN echo "$WITH" > /env
 FROM one
-RUN echo "${NEVER-unset}" > /never
+RUN echo "${NEVER-unset} $WITH $TAG" > /never
 END
 if builds "ARG before and in a stage" args --build-arg TAG=3.20 --build-arg EMPTY= --build-arg WITH=given; then
 	is "$(cat_in "$layout" /args)" "3.20|given|unset|" "build arguments override, an empty one too"
 	is "$(cat_in "$layout" /env)" "env" "ENV wins over ARG"
+	is "$(cat_in "$layout" /never)" "unset env 3.20" "a stage FROM another inherits its arguments (buildah differs)"
 	is "$(config '.config.Env | map(select(startswith("TAG") or startswith("EMPTY"))) | length')" 0 "ARG is not in the config"
 fi
 user_env=(FROM_OUTSIDE=client)

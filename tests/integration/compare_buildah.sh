@@ -99,8 +99,7 @@ ARG B
 ENV C=${A}-${B:-none}
 RUN echo "$A $B $C" > /args
 FROM base
-ARG A
-RUN echo "${A:-gone}" > /second
+RUN echo "$C" > /second
 CMD echo $C
 END
 compare args --build-arg B=given

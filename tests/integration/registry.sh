@@ -47,6 +47,7 @@ sed -i "s|@sha256:.*|@sha256:$(printf '0%.0s' {1..64})|" from/Dockerfile
 fails 6 "FROM with a digest that is not there" "$U" build --progress plain from
 if command -v skopeo >/dev/null; then
 	# a base image that another tool wrote: docker media types, gzip
+	need_alpine "$U" amd64
 	as_user "$U" "$WHITTLE" build -q --platform linux/amd64 -o "type=docker,dest=$scratch/$U/out/d.tar,name=x:1" app >/dev/null 2>&1
 	ok "skopeo pushes with docker's media types" skopeo copy --quiet --insecure-policy --dest-tls-verify=false --format v2s2 \
 		"docker-archive:$scratch/$U/out/d.tar" "docker://$reg/team/docker:1"
@@ -122,9 +123,11 @@ if start_proxy; then
 	control "status manifests 401"
 	fails 8 "a registry that wants credentials: status 8" "$U" pull "$via/team/direct:1"
 	control
+	need_alpine "$U"
 	runs "a build to push" "$U" build -q -t "$via/team/up:1" app
 	control "cut uploads 100000"
-	fails 9 "a push that fails: status 9" "$U" push "$via/team/up:1"
+	w "$U" push "$via/team/up:1"
+	like "$status" '^[79]$' "a push that fails: status 7 (the network) or 9"
 	control
 	runs "the image is kept, the next push works" "$U" push "$via/team/up:1"
 else
