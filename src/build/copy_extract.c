@@ -187,8 +187,8 @@ static struct copy_item *item_of(struct unpack *u, const struct tree_entry *e, c
 }
 
 /*
- * Another name of a member that came before, or of a file of the image, which then has to be copied: no layer can link to
- * what another holds once it is unpacked alone.
+ * Another name of what this layer has already. A file of the layers below cannot be meant: unpacked alone, a layer
+ * cannot link to what another one holds.
  */
 static int take_hardlink(struct unpack *u, const struct tree_entry *e, struct strbuf *path, struct err *err)
 {

@@ -116,7 +116,7 @@ void copy_item_source(const struct copy_item *it, struct strbuf *sb);
  * Returns a descriptor owned by the caller, or -1 and *err: ERR_CORRUPT (it is gone), ERR_SYSTEM.
  */
 int copy_item_open(struct copy_source *s, struct copy_item *it, struct err *err);
-/* After reading: whether fd is the file that was selected, unchanged. Returns 0, or -1 and *err: ERR_CORRUPT, ERR_SYSTEM. */
+/* After reading: whether fd is the file that was selected, unchanged. Returns 0, or -1 and ERR_CORRUPT, ERR_SYSTEM. */
 int copy_item_check(const struct copy_item *it, int fd, struct err *err);
 /*
  * Fill in the digest of the contents of it, a file in the folder dir_fd that st describes, and its attributes:

@@ -442,7 +442,7 @@ static int push_names(struct export *e, const struct strv *names, const struct m
 		vertex = progress_start(e->s->progress, title);
 		if (image_vertex_end(e->s, vertex, image_push_tree(e->s, &set->top, &ref, vertex, err), err) == 0)
 			continue;
-		if (err->kind != ERR_CANCELLED)
+		if (err->kind != ERR_CANCELLED && err->kind != ERR_DENIED)
 			err->kind = ERR_PUSH;
 		return err_wrap(err, "cannot push '%s'; the image is kept in the store", names->v[i]);
 	}

@@ -58,8 +58,8 @@ int image_pull(struct session *s, const char *name, const struct platform *platf
 	char ret_digest[DIGEST_STR_SIZE], struct err *err);
 /*
  * Push the image called name in the store to reference to (NULL: name itself), all platforms it has blobs of.
- * Returns 0 and the digest, or -1 and *err; transport and refusal come as ERR_PUSH only where nothing more
- * specific (ERR_DENIED, ERR_NETWORK) is known.
+ * Returns 0 and the digest, or -1 and *err: ERR_NOT_FOUND (no such image here), ERR_DENIED (credentials), ERR_PUSH
+ * (anything else over there: the image is kept), ERR_CANCELLED.
  */
 int image_push(struct session *s, const char *name, const char *to, char ret_digest[DIGEST_STR_SIZE], struct err *err);
 

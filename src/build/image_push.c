@@ -179,8 +179,8 @@ int image_push_tree(struct session *s, const struct descriptor *top, const struc
 	if (push_list(&p, top, err) == 0)
 		return 0;
 	/* What went wrong over there is not an image that is not here, nor a bad document of the user's. */
-	if (err->kind == ERR_NOT_FOUND || err->kind == ERR_INPUT || err->kind == ERR_UNSUPPORTED ||
-		err->kind == ERR_CORRUPT)
+	if (err->kind == ERR_NETWORK || err->kind == ERR_NOT_FOUND || err->kind == ERR_INPUT ||
+		err->kind == ERR_UNSUPPORTED || err->kind == ERR_CORRUPT)
 		err->kind = ERR_PUSH;
 	return -1;
 }

@@ -17,9 +17,9 @@ RUN cat /proc/self/status > /f/status; cat /proc/self/uid_map > /f/uid_map; cat 
 RUN cat /proc/self/mountinfo > /f/mountinfo; ls -1 /dev > /f/dev; stat -c '%n %F %a %t,%T' /dev/* > /f/devstat
 RUN ls -1 /proc | grep -c '^[0-9]' > /f/processes; echo $$ > /f/pid; ulimit -c > /f/core
 RUN for c in 'mount -t tmpfs x /mnt' 'mount -t proc x /mnt' 'mknod /f/kmem c 1 2' 'unshare -U true' 'unshare -m true' \
-	'hostname changed' 'dmesg' 'swapoff -a' 'chroot /proc/1/root true' 'ls /proc/1/fd' 'cat /proc/1/environ' 'readlink /proc/1/exe' \
+	'hostname changed' 'dmesg' 'chroot /proc/1/root true' 'ls /proc/1/fd' 'cat /proc/1/environ' 'readlink /proc/1/exe' \
 	'sysctl -w kernel.hostname=x' 'sh -c "echo 1 > /proc/sys/kernel/panic"' 'sh -c "echo b > /proc/sysrq-trigger"' \
-	'cat /proc/kcore' 'head -c 1 /proc/keys' 'sh -c ": > /sys/kernel/uevent_helper"' 'nice -n -5 true' 'date -s 2000-01-01'; do \
+	'cat /proc/kcore' 'head -c 1 /proc/keys | grep .' 'sh -c ": > /sys/kernel/uevent_helper"' 'nice -n -5 true' 'adjtimex -f 1'; do \
 	if sh -c "$c" > /dev/null 2>&1; then echo "$c"; fi; done > /f/allowed
 RUN for c in 'chown 1:2 /f/owned' 'chmod 4755 /f/owned' 'su nobody -s /bin/sh -c true' 'chroot / true' 'ls /proc/self/task' 'kill -0 $$' \
 	'head -c 4 /dev/urandom' 'echo x > /dev/null' 'echo x > /dev/shm/t' 'echo x > /dev/stdout' 'sh -c "(exec 3<>/dev/ptmx)"' \
@@ -51,11 +51,16 @@ for user in "${users[@]}"; do
 	ok "$user: with nobody else in it" test "$(fact processes)" -le 6
 	is "$(fact core)" 0 "$user: without core dumps"
 	is "$(fact allowed)" "" "$user: what a step must not do is refused"
-	is "$(fact refused)" "" "$user: what builds do is allowed"
+	if has_range "$user"; then
+		is "$(fact refused)" "" "$user: what builds do is allowed"
+	else
+		# until ownership is recorded, one id is all there is
+		is "$(fact refused)" $'chown 1:2 /f/owned\nsu nobody -s /bin/sh -c true' "$user: what needs no other id is allowed"
+	fi
 	is "$(fact dev | tr '\n' ' ')" "$(fact dev | grep -xE 'console|core|fd|full|mqueue|null|ptmx|pts|random|shm|stderr|stdin|stdout|tty|urandom|zero' | tr '\n' ' ')" \
 		"$user: /dev holds the usual nodes and no other"
 	like "$(fact devstat)" '/dev/null character special file 666 1,3' "$user: /dev/null is the null device"
-	unlike "$(fact mountinfo)" "$scratch" "$user: no path of the host in mountinfo but the overlay's own options" || true
+	unlike "$(fact mountinfo)" "$scratch" "$user: mountinfo shows no path of the host"
 	uid=$(id -u "$user")
 	if [ "$(awk '{ n += $3 } END { print n }' <<<"$(fact uid_map)")" -gt 1 ]; then
 		like "$(fact uid_map)" "^ *0 +($uid|0) +1" "$user: root is the user, the rest is mapped"
@@ -63,7 +68,7 @@ for user in "${users[@]}"; do
 		is "$(fact uid_map | awk '{ print $1, $3 }')" "0 1" "$user: one id is mapped"
 	fi
 	case $user in
-	wt-subid) is "$(awk '{ n += $3 } END { print n }' <<<"$(fact uid_map)")" 65536 "$user: with the subordinate range" || true ;;
+	wt-subid) is "$(awk '{ n += $3 } END { print n }' <<<"$(fact uid_map)")" 65537 "$user: itself and its 65536 subordinate ids" ;;
 	wt-single) is "$(awk '{ n += $3 } END { print n }' <<<"$(fact uid_map)")" 1 "$user: has nothing else" ;;
 	esac
 	is "$(image_tree "$layout" | grep -cE '^/(dev|proc|sys)/')" "$(image_tree "$layout" | grep -cE '^/(dev|proc|sys)/.* (dir|file|link)')" \

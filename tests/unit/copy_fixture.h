@@ -153,8 +153,12 @@ static UNUSED void assert_same_layer(struct fixture *f)
 
 	o.compression = COMPRESSION_NONE;
 	o.epoch = f->spec.epoch;
-	check(f, layer_from_folder(folder, ix, &o, blob, &info, &f->err));
-	assert_string_equal(info.diff_id, f->result.layer.diff_id);
+	/* outside of a user namespace a mode may shut us out of what we made */
+	if (layer_from_folder(folder, ix, &o, blob, &info, &f->err) == 0)
+		assert_string_equal(info.diff_id, f->result.layer.diff_id);
+	else if (f->err.sys != EACCES || geteuid() == 0)
+		fail_msg("%s", f->err.msg);
+	f->err = (struct err)ERR_INIT;
 	index_close(ix);
 }
 
