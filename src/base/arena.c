@@ -57,6 +57,15 @@ void *arena_alloc(struct arena *a, size_t size)
 	return p;
 }
 
+void *arena_memdup(struct arena *a, const void *p, size_t n)
+{
+	void *copy = arena_alloc(a, n);
+
+	if (n)
+		memcpy(copy, p, n);
+	return copy;
+}
+
 char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
 	char *copy;

@@ -12,7 +12,9 @@ struct arena {
 
 /* size zeroed bytes, aligned for any type; never NULL; valid until arena_release(). */
 void *arena_alloc(struct arena *a, size_t size);
-/* A NUL-terminated copy of n bytes of s. */
+/* A copy of n bytes, whatever they are. */
+void *arena_memdup(struct arena *a, const void *p, size_t n);
+/* A NUL-terminated copy of at most n bytes of the string s. */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 /* A copy of the string s. */
 char *arena_strdup(struct arena *a, const char *s);

@@ -71,6 +71,25 @@ static const char *unread_compression(const unsigned char *p, size_t n)
 	return NULL;
 }
 
+/* A file without a name in the folder of the outputs. Returns it, or -1 with errno. */
+static int open_spool(const struct copy_spec *spec)
+{
+	auto_free char *dir = xstrndup(spec->index_out, tree_parent_len(spec->index_out));
+	auto_free char *path = NULL;
+	char name[17];
+	int fd = open(dir[0] ? dir : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
+		return fd;
+	/* not every file system has such files */
+	random_name(name);
+	path = xasprintf("%s%s%s", dir, dir[0] ? "/" : "", name);
+	fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
 /*
  * The archive as an uncompressed file: fd itself, or a file without a name beside the outputs.
  * Returns 1 and *ret_fd (owned by the caller), 0 when it is no archive, -1 and *err.
@@ -95,7 +114,7 @@ static int open_tar(struct copy_plan *p, const struct copy_item *it, int fd, int
 			"zstd)",
 			it->match->name, unread);
 	if (n == RECORD && is_tar_header(head)) {
-		*ret_fd = dup(fd);
+		*ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		return *ret_fd < 0 ? err_sys(err, "cannot keep an archive open") : 1;
 	}
 	if (!is_compressed(head, (size_t)n))
@@ -107,8 +126,7 @@ static int open_tar(struct copy_plan *p, const struct copy_item *it, int fd, int
 	n = inflow_read(in, head, sizeof(head), &ignored);
 	if (n != RECORD || !is_tar_header(head))
 		return 0;
-	auto_free char *dir = xstrndup(p->spec->index_out, tree_parent_len(p->spec->index_out));
-	out = openat(AT_FDCWD, dir[0] ? dir : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	out = open_spool(p->spec);
 	if (out < 0 || write_all(out, head, sizeof(head)) < 0)
 		return err_sys(err, "cannot unpack '%s' in the store", it->match->name);
 	while ((n = inflow_read(in, buffer, COPY_BUFFER_SIZE, err)) > 0)

@@ -123,7 +123,7 @@ static int add_xattr(struct walk *w, struct node *n, const char *name, size_t *c
 	}
 	slot[at] = (struct tree_xattr){
 		.name = arena_strdup(&n->arena, name),
-		.value = arena_strndup(&n->arena, (const char *)w->value, (size_t)len),
+		.value = arena_memdup(&n->arena, w->value, (size_t)len),
 		.len = (size_t)len,
 	};
 	n->e.nxattrs++;

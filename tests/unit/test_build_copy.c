@@ -484,6 +484,33 @@ static void copies_big_files(void **state)
 	assert_int_equal(f->result.bytes, 1060921);
 }
 
+static void bounds_the_depth(void **state)
+{
+	struct fixture *f = *state;
+	auto_strbuf dest = STRBUF_INIT;
+	int fd = dup(f->ctx);
+
+	for (int i = 0; i < 100; i++) {
+		int below;
+
+		put_dir(fd, "d");
+		below = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = below;
+	}
+	close(fd);
+	for (int i = 0; i < 200; i++)
+		strbuf_puts(&dest, "/a");
+	assert_copy_fails(f, ".", dest.buf, ERR_INPUT, "too deep");
+	for (int i = 0; i < 57; i++)
+		strbuf_puts(&dest, "/a");
+	assert_copy_fails(f, "d", dest.buf, ERR_INPUT, "too deep");
+	strbuf_puts(&dest, "/");
+	for (int i = 0; i < 256; i++)
+		strbuf_putc(&dest, 'x');
+	assert_copy_fails(f, "d", dest.buf + 2 * 257, ERR_INPUT, "too long");
+}
+
 static void survives_the_wire(void **state)
 {
 	struct fixture *f = *state;
@@ -541,6 +568,7 @@ int main(void)
 		TEST(makes_the_working_directory),
 		TEST(writes_both_outputs_at_once),
 		TEST(copies_big_files),
+		TEST(bounds_the_depth),
 		TEST(survives_the_wire),
 	};
 

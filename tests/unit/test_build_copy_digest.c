@@ -193,6 +193,41 @@ static void remembers_digests_of_files(void **state)
 	assert_memory_not_equal(known, warm, DIGEST_SIZE);
 }
 
+/* Shortens the file between the look at it and the reading. */
+static bool shorten(void *ctx, const struct stat *st, uint8_t out[DIGEST_SIZE])
+{
+	(void)st;
+	(void)out;
+	assert_int_equal(truncate(ctx, 1), 0);
+	return false;
+}
+
+static bool touch(void *ctx, const struct stat *st, uint8_t out[DIGEST_SIZE])
+{
+	struct fixture *f = ctx;
+
+	(void)st;
+	(void)out;
+	set_mtime(f->ctx, "file1", 4242);
+	return false;
+}
+
+static void sees_files_that_change_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	char path[] = "ctx/file1";
+	struct copy_file_digests digests = { path, shorten, NULL };
+	uint8_t d[DIGEST_SIZE];
+
+	tree(f);
+	copy_what(f, "file1", "/x/");
+	check_refused(f, copy_digest(f->ctx, &f->spec, &digests, d, &f->err), ERR_CORRUPT,
+		"'/file1' changed while it was copied");
+	put_file(f->ctx, "file1", "one");
+	digests = (struct copy_file_digests){ f, touch, NULL };
+	check_refused(f, copy_digest(f->ctx, &f->spec, &digests, d, &f->err), ERR_CORRUPT, "changed");
+}
+
 /* A digest of what was read, whatever lies over it in the end. */
 static void overwritten_files_count_too(void **state)
 {
@@ -307,6 +342,7 @@ int main(void)
 		TEST(ignored_and_excluded_files_do_not_count),
 		TEST(remembers_digests_of_files),
 		TEST(overwritten_files_count_too),
+		TEST(sees_files_that_change_meanwhile),
 		TEST(copies_from_one_folder_of_a_stage),
 		TEST(copies_from_merged_folders),
 		TEST(takes_recorded_owners),

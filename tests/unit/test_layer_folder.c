@@ -1,5 +1,7 @@
 #include "unit/layer_util.h"
 
+#include <sys/xattr.h>
+
 #include "layer/bounds.h"
 
 struct box {
@@ -103,6 +105,29 @@ static void whiteouts_come_first_and_opaque_is_told(void **state)
 	put_xattr(b.fd, "o", "user.overlay.opaque", "y");
 	put_xattr(b.fd, "d", "user.overlay.origin", "?");
 	assert_walk(&b, NULL, "d d 755 0:0\nw d/z\nf d/a 644 0:0 0\ndo o 755 0:0\n");
+	box_close(&b);
+}
+
+/* As a file capability is: the value is bytes, not text. */
+static void attribute_values_may_hold_any_byte(void **state)
+{
+	static const char value[] = "\x01\0\0\x02\0\x20";
+	AUTO(index_close) struct tree_index *ix = NULL;
+	struct tree_entry e;
+	struct box b;
+	int fd;
+
+	(void)state;
+	box_open(&b);
+	put_file(b.fd, "f", "");
+	fd = openat(b.fd, "f", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fsetxattr(fd, "user.bytes", value, sizeof(value), 0), 0);
+	close(fd);
+	ix = snapshot(&b, 0);
+	assert_true(index_find(ix, "f", &e));
+	assert_int_equal(e.nxattrs, 1);
+	assert_int_equal(e.xattrs[0].len, sizeof(value));
+	assert_memory_equal(e.xattrs[0].value, value, sizeof(value));
 	box_close(&b);
 }
 
@@ -435,6 +460,7 @@ int main(void)
 		cmocka_unit_test(large_opaque_directories_stay_so),
 		cmocka_unit_test(attribute_whiteouts_need_their_directory),
 		cmocka_unit_test(mount_stubs_are_skipped_while_empty),
+		cmocka_unit_test(attribute_values_may_hold_any_byte),
 		cmocka_unit_test(recorded_owners_come_from_below),
 		cmocka_unit_test(metadata_alone_reads_no_file),
 		cmocka_unit_test(files_that_change_are_noticed),
