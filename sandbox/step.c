@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -37,24 +38,21 @@ void step_spec_put(const struct step_spec *spec, struct strbuf *p)
 	wire_put_u64(p, spec->no_new_privs);
 }
 
-static int spec_get(const void *data, size_t n, struct step_spec *spec, struct err *err)
+static int spec_get(struct wire *w, struct step_spec *spec, struct err *err)
 {
-	struct wire w;
-
-	wire_init(&w, data, n);
-	wire_get_strv(&w, &spec->lowers);
-	spec->upper = wire_get_str(&w);
-	spec->work = wire_get_str(&w);
-	wire_get_strv(&w, &spec->argv);
-	wire_get_strv(&w, &spec->env);
-	spec->cwd = wire_get_str(&w);
-	spec->user = wire_get_str(&w);
-	spec->hostname = wire_get_str(&w);
-	spec->hosts = wire_get_str(&w);
-	spec->resolv_conf = wire_get_str(&w);
-	spec->network = (enum step_network)wire_get_u64(&w);
-	spec->no_new_privs = wire_get_u64(&w) != 0;
-	if (!wire_done(&w) || spec->argv.len == 0)
+	wire_get_strv(w, &spec->lowers);
+	spec->upper = wire_get_str(w);
+	spec->work = wire_get_str(w);
+	wire_get_strv(w, &spec->argv);
+	wire_get_strv(w, &spec->env);
+	spec->cwd = wire_get_str(w);
+	spec->user = wire_get_str(w);
+	spec->hostname = wire_get_str(w);
+	spec->hosts = wire_get_str(w);
+	spec->resolv_conf = wire_get_str(w);
+	spec->network = (enum step_network)wire_get_u64(w);
+	spec->no_new_privs = wire_get_u64(w) != 0;
+	if (w->bad || spec->argv.len == 0)
 		return err_set(err, ERR_SYSTEM, "a step request is malformed");
 	return 0;
 }
@@ -74,19 +72,32 @@ void step_spec_release(struct step_spec *spec)
 	memset(spec, 0, sizeof(*spec));
 }
 
-int step_result_get(const struct strbuf *reply, struct step_result *ret, struct err *err)
+static void result_put(const struct step_result *r, struct strbuf *p)
 {
-	if (reply->len != sizeof(*ret))
-		return err_set(err, ERR_SYSTEM, "a step answered %zu bytes, expected %zu", reply->len,
-			sizeof(*ret));
-	memcpy(ret, reply->buf, sizeof(*ret));
-	return 0;
+	wire_put_u64(p, (uint64_t)r->status);
+	wire_put_u64(p, r->killed);
+	wire_put_u64(p, r->user_us);
+	wire_put_u64(p, r->system_us);
+	wire_put_u64(p, r->maxrss_kib);
+}
+
+int step_result_get(struct wire *reply, struct step_result *ret, struct err *err)
+{
+	ret->status = (int)wire_get_u64(reply);
+	ret->killed = wire_get_u64(reply) != 0;
+	ret->user_us = wire_get_u64(reply);
+	ret->system_us = wire_get_u64(reply);
+	ret->maxrss_kib = wire_get_u64(reply);
+	return reply->bad ? err_set(err, ERR_SYSTEM, "a step answered too little") : 0;
 }
 
 int step_prepare(struct job *job, struct err *err)
 {
-	if (!*job->state)
-		*job->state = policy_compile(err);
+	if (*job->state)
+		return 0;
+	*job->state = policy_compile(err);
+	/* The compiler leaves megabytes of free heap: every child would copy the pages of it that it reuses. */
+	malloc_trim(0);
 	return *job->state ? 0 : -1;
 }
 
@@ -195,41 +206,59 @@ static int await_report(int fd, pid_t pid, struct init_report *report, struct er
 	return err_set(err, ERR_SYSTEM, "the init of the step ended without a report");
 }
 
-int step_run(struct job *job, struct err *err)
+/* Start init and wait until it has reported. */
+static int run_init(struct job *job, struct init_args *args, pid_t *ret_pid, struct step_result *ret, struct err *err)
 {
-	struct step_spec spec = STEP_SPEC_INIT;
 	struct init_report report = { .err = ERR_INIT };
-	struct init_args args = { .spec = &spec, .policy = *job->state, .isolation = job->idmap->mode };
-	struct strbuf reply;
 	int reports[2], alive[2];
-	pid_t pid;
 
-	if (job->nfds != 3)
-		return err_set(err, ERR_SYSTEM, "a step needs 3 descriptors, got %zu", job->nfds);
-	if (spec_get(job->payload, job->len, &spec, err) < 0)
-		return -1;
-	args.rootfd = make_tree(&spec, err);
-	if (args.rootfd < 0)
-		return -1;
-	memcpy(args.stdio, job->fds, sizeof(args.stdio));
+	memcpy(args->stdio, job->fds, sizeof(args->stdio));
 	if (pipe2(reports, O_CLOEXEC) < 0 || pipe2(alive, O_CLOEXEC) < 0)
 		return err_sys(err, "cannot make a pipe");
-	args.report = reports[1];
-	args.supervisor = alive[0];
-	pid = clone_init(spec.network);
-	if (pid < 0)
+	args->report = reports[1];
+	args->supervisor = alive[0];
+	*ret_pid = clone_init(args->spec->network);
+	if (*ret_pid < 0)
 		return err_sys(err, "cannot create the namespaces of the step");
-	if (pid == 0) {
+	if (*ret_pid == 0) {
 		close_fd(alive[1]);
 		close_fd(job->sock);
-		init_main(&args);
+		init_main(args);
 	}
 	close_fd(reports[1]);
 	for (int i = 0; i < 3; i++)
 		close_fd(job->fds[i]); /* the reader of a log pipe waits for the last writer */
-	if (await_report(reports[0], pid, &report, err) < 0)
+	if (await_report(reports[0], *ret_pid, &report, err) < 0)
 		return -1;
-	reply = (struct strbuf){ .buf = (char *)&report.result, .len = sizeof(report.result) };
+	*ret = report.result;
+	return 0;
+}
+
+int step_run(struct job *job, step_after after, struct err *err)
+{
+	struct step_spec spec = STEP_SPEC_INIT;
+	struct init_args args = { .spec = &spec, .policy = *job->state, .isolation = job->idmap->mode };
+	auto_fd int store = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_strbuf reply = STRBUF_INIT;
+	struct step_result result = { 0 };
+	struct wire payload;
+	pid_t pid = -1;
+
+	if (job->nfds != 3)
+		return err_set(err, ERR_SYSTEM, "a step needs 3 descriptors, got %zu", job->nfds);
+	wire_init(&payload, job->payload, job->len);
+	if (spec_get(&payload, &spec, err) < 0)
+		return -1;
+	args.rootfd = make_tree(&spec, err);
+	if (args.rootfd < 0 || run_init(job, &args, &pid, &result, err) < 0)
+		return -1;
+	result_put(&result, &reply);
+	if (after && result.status == 0) {
+		if (store < 0 || fchdir(store) < 0)
+			return err_sys(err, "cannot go back to the store");
+		if (after(&payload, &reply, err) < 0)
+			return -1;
+	}
 	if (job_reply(job, &reply, err) < 0)
 		return -1;
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 #include "base/strv.h"
+#include "base/wire.h"
 #include "sandbox/holder.h"
 
 #define STEP_STUB "stub"  /* the folder of rootfs_make_stub(), in the store */
@@ -45,16 +46,27 @@ struct step_result {
 void step_spec_put(const struct step_spec *spec, struct strbuf *payload);
 /* Free what the spec owns; usable again. */
 void step_spec_release(struct step_spec *spec);
-/* Read a reply of the step job. Returns 0, or -1 and ERR_SYSTEM. */
-int step_result_get(const struct strbuf *reply, struct step_result *ret, struct err *err);
+/* Take the step_result from the front of a reply; what follows is for the caller of step_run(). Returns 0, or -1 and
+ * ERR_SYSTEM. */
+int step_result_get(struct wire *reply, struct step_result *ret, struct err *err);
 
 /*
- * The step job of the table: descriptors are stdin, stdout and stderr of the program.
- * Ends with a step_result as its reply as soon as every process of the step is dead (the teardown of the mounts goes on
- * behind it), or with: ERR_STEP (the program cannot be executed; sys says why), ERR_INPUT (user, working folder),
- * ERR_SANDBOX, ERR_SYSTEM.
+ * What is to be done with the written files once the program ended with status 0: called in the supervisor, which is
+ * inside the namespaces already, with the store as its working directory and every process of the step dead. Its root
+ * directory is the step's: names are to be opened relative to the working directory and through no link.
+ *   rest   what follows the step_spec in the payload
+ *   reply  to be appended to
  */
-int step_run(struct job *job, struct err *err);
+typedef int (*step_after)(struct wire *rest, struct strbuf *reply, struct err *err);
+
+/*
+ * The body of a job that runs a step: payload a step_spec and what after (may be NULL) wants; descriptors are stdin,
+ * stdout and stderr of the program.
+ * Replies as soon as every process of the step is dead and after has returned (the teardown of the mounts goes on
+ * behind it), or fails with: ERR_STEP (the program cannot be executed; sys says why), ERR_INPUT (user, working folder),
+ * ERR_OOM, ERR_SANDBOX, ERR_SYSTEM, or what after raises.
+ */
+int step_run(struct job *job, step_after after, struct err *err);
 /* Its prepare function: compiles the system call filter once per build. */
 int step_prepare(struct job *job, struct err *err);
 

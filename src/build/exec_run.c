@@ -90,11 +90,10 @@ static int step_failed(struct solver *s, const struct op *op, const struct step_
 }
 
 /* Hand the request to the holder with /dev/null and a log pipe. */
-static int call_step(struct solver *s, struct op *op, const struct strbuf *payload, struct step_result *result,
+static int call_step(struct solver *s, struct op *op, const struct strbuf *payload, struct strbuf *reply,
 	struct strbuf *tail, struct err *err)
 {
 	struct log_reader log = { s->session->progress, op->vertex, -1, STRBUF_INIT };
-	auto_strbuf reply = STRBUF_INIT;
 	auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int pipefd[2], rc;
 	pthread_t thread;
@@ -110,34 +109,27 @@ static int call_step(struct solver *s, struct op *op, const struct strbuf *paylo
 		return err_set(err, ERR_SYSTEM, "cannot start a thread");
 	}
 	rc = holder_call(s->session->holder, JOB_STEP, payload, (int[]){ null, pipefd[1], pipefd[1] }, 3, NULL,
-		NULL, &reply, err);
+		NULL, reply, err);
 	close_fd(pipefd[1]);
 	pthread_join(thread, NULL);
 	close_fd(pipefd[0]);
 	*tail = log.tail;
-	return rc < 0 ? -1 : step_result_get(&reply, result, err);
+	return rc;
 }
 
-static int seal(struct solver *s, const struct snapshot_tmp *tmp, const struct snapchain *below, uint64_t *ret_size,
-	struct err *err)
+/* Where the step's supervisor is to write the index of what the program wrote. */
+static int put_seal(struct solver *s, const struct snapshot_tmp *tmp, const struct snapchain *below,
+	struct strbuf *payload, struct err *err)
 {
-	auto_strbuf payload = STRBUF_INIT;
-	auto_strbuf reply = STRBUF_INIT;
 	auto_strv lower = STRV_INIT;
 	auto_free char *folder = xasprintf("%s/fs", tmp->name);
 	auto_free char *index = xasprintf("%s/index", tmp->name);
-	auto_fd int fd = -1;
-	struct seal_result result;
+	auto_fd int fd = openat(store_dirfd(s->session->store), index, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
 
-	fd = openat(store_dirfd(s->session->store), index, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_sys(err, "cannot create '%s' in the store", index);
 	snapchain_index_names(below, &lower);
-	seal_put(folder, index, &lower, session_recorded_owner(s->session), &payload);
-	if (session_call(s->session, JOB_SEAL, &payload, NULL, 0, &reply, err) < 0 ||
-		reply_get(&reply, &result, sizeof(result), err) < 0)
-		return -1;
-	*ret_size = result.files_size;
+	seal_put(folder, index, &lower, session_recorded_owner(s->session), payload);
 	return 0;
 }
 
@@ -145,14 +137,16 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	struct snapshot_tmp *tmp, struct err *err)
 {
 	auto_strbuf payload = STRBUF_INIT;
+	auto_strbuf reply = STRBUF_INIT;
 	auto_strbuf tail = STRBUF_INIT;
 	struct step_spec spec = op->step; /* borrows its strings, but for the folders */
 	auto_free char *upper = xasprintf("%s/fs", tmp->name);
 	auto_free char *work = xasprintf("%s/work", tmp->name);
 	auto_strv lowers = STRV_INIT;
 	struct step_result result;
+	struct seal_result sealed;
 	uint64_t ooms = oom_kills();
-	int rc;
+	struct wire w;
 
 	snapchain_folder_names(s->session, below, &lowers);
 	spec.lowers = lowers;
@@ -161,13 +155,16 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	spec.hosts = s->hosts;
 	spec.resolv_conf = op->step.network == STEP_NETWORK_NONE ? (char[]){ "" } : s->resolv_conf;
 	step_spec_put(&spec, &payload);
-	rc = call_step(s, op, &payload, &result, &tail, err);
-	if (rc == 0 && result.status != 0)
-		rc = step_failed(s, op, &result, result.status == 137 && oom_kills() > ooms, &tail, err);
-	if (rc < 0)
+	if (put_seal(s, tmp, below, &payload, err) < 0 || call_step(s, op, &payload, &reply, &tail, err) < 0)
 		return -1;
-	if (seal(s, tmp, below, &tmp->size, err) < 0)
+	wire_init(&w, reply.buf, reply.len);
+	if (step_result_get(&w, &result, err) < 0)
 		return -1;
+	if (result.status != 0)
+		return step_failed(s, op, &result, result.status == 137 && oom_kills() > ooms, &tail, err);
+	if (seal_result_get(&w, &sealed, err) < 0)
+		return -1;
+	tmp->size = sealed.files_size;
 	return snapshot_commit(s->session->store, tmp, SNAPSHOT_FOLDER | SNAPSHOT_INDEX, &op->snapshot, err);
 }
 

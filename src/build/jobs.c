@@ -212,9 +212,16 @@ void seal_put(const char *folder, const char *index, const struct strv *lower, b
 	wire_put_u64(p, recorded_owner);
 }
 
-static int seal_run(struct job *job, struct err *err)
+int seal_result_get(struct wire *reply, struct seal_result *ret, struct err *err)
 {
-	struct wire w;
+	ret->entries = wire_get_u64(reply);
+	ret->files_size = wire_get_u64(reply);
+	return wire_done(reply) ? 0 : err_set(err, ERR_SYSTEM, "a step did not answer what it wrote");
+}
+
+/* In the supervisor of the step, see step_after: only names below the store are opened. */
+static int seal(struct wire *w, struct strbuf *reply, struct err *err)
+{
 	struct tree_chain lower;
 	auto_strv names = STRV_INIT;
 	struct folder_walk_options o = { .lower = &lower, .skip = rootfs_stub_names, .metadata_only = true };
@@ -223,12 +230,13 @@ static int seal_run(struct job *job, struct err *err)
 	AUTO(index_close) struct tree_index *ix = NULL;
 	auto_fd int fd = -1;
 
-	wire_init(&w, job->payload, job->len);
-	auto_free char *folder = wire_get_str(&w);
-	auto_free char *index = wire_get_str(&w);
-	wire_get_strv(&w, &names);
-	o.recorded_owner = wire_get_u64(&w) != 0;
-	if (!wire_done(&w))
+	if (wire_done(w))
+		return 0;
+	auto_free char *folder = wire_get_str(w);
+	auto_free char *index = wire_get_str(w);
+	wire_get_strv(w, &names);
+	o.recorded_owner = wire_get_u64(w) != 0;
+	if (!wire_done(w))
 		return malformed("seal", err);
 	fd = open_in_store(folder, O_RDONLY | O_DIRECTORY, err);
 	if (fd < 0 || load_chain(&names, &lower, err) < 0 ||
@@ -236,9 +244,14 @@ static int seal_run(struct job *job, struct err *err)
 		return -1;
 	ix = index_of_sink(indexer);
 	chain_release(&lower);
-	return reply_struct(job,
-		&(struct seal_result){ .entries = stats.entries, .files_size = index_total_size(ix) },
-		sizeof(struct seal_result), err);
+	wire_put_u64(reply, stats.entries);
+	wire_put_u64(reply, index_total_size(ix));
+	return 0;
+}
+
+static int run_step(struct job *job, struct err *err)
+{
+	return step_run(job, seal, err);
 }
 
 /* ---- layer ---- */
@@ -424,11 +437,10 @@ static int tree_run(struct job *job, struct err *err)
 }
 
 const struct job_def job_table[JOB_COUNT] = {
-	[JOB_STEP] = { "step", step_run, step_prepare, false },
+	[JOB_STEP] = { "step", run_step, step_prepare, false },
 	[JOB_EMULATE] = { "emulate", binfmt_run, NULL, true },
 	[JOB_UNPACK] = { "unpack", unpack_run, NULL, false },
 	[JOB_SETTLE] = { "settle", settle_run, NULL, false },
-	[JOB_SEAL] = { "seal", seal_run, NULL, false },
 	[JOB_LAYER] = { "layer", layer_run, NULL, false },
 	[JOB_COPY] = { "copy", copy_job, NULL, false },
 	[JOB_COPY_DIGEST] = { "copy digest", copy_digest_job, NULL, false },

@@ -7,16 +7,16 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 #include "base/strv.h"
+#include "base/wire.h"
 #include "layer/compress.h"
 #include "layer/tar_read.h"
 #include "sandbox/holder.h"
 
 enum job_id {
-	JOB_STEP,        /* run a program (sandbox/step.h) */
+	JOB_STEP,        /* run a program (sandbox/step.h), and make the index of what it wrote */
 	JOB_EMULATE,     /* register an architecture (cross/binfmt.h) */
 	JOB_UNPACK,      /* layer blob to index and folder */
 	JOB_SETTLE,      /* what an unpacked folder can only know from the layers below */
-	JOB_SEAL,        /* the index of a folder that a step has filled */
 	JOB_LAYER,       /* a folder or another layer to a layer blob */
 	JOB_COPY,        /* COPY and WORKDIR (build/copy.h) */
 	JOB_COPY_DIGEST, /* what a COPY would select */
@@ -49,12 +49,17 @@ void unpack_put(const struct unpack_request *r, struct strbuf *payload);
 /* JOB_SETTLE: the folder, its index, and the indexes below it, base first. No reply. */
 void settle_put(const char *folder, const char *index, const struct strv *lower, bool chown, struct strbuf *payload);
 
-/* JOB_SEAL: the folder, where its index goes, and the indexes below it, base first. Replies with a seal_result. */
+/*
+ * Behind the step_spec of JOB_STEP: the step's upper folder, where its index goes, and the indexes below it, base
+ * first. A successful step then has a seal_result behind its step_result. Left out when nobody wants the files.
+ */
 void seal_put(const char *folder, const char *index, const struct strv *lower, bool recorded_owner,
 	struct strbuf *payload);
 struct seal_result {
 	uint64_t entries, files_size;
 };
+/* Take it from a reply. Returns 0, or -1 and ERR_SYSTEM. */
+int seal_result_get(struct wire *reply, struct seal_result *ret, struct err *err);
 
 /* JOB_LAYER: exactly one of folder and blob is the source. Replies with a layer_info. */
 struct layer_request {

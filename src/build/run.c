@@ -50,13 +50,14 @@ static int run_spec(struct session *s, struct step_spec *spec, struct err *err)
 	auto_strbuf payload = STRBUF_INIT;
 	auto_strbuf reply = STRBUF_INIT;
 	struct step_result result;
+	struct wire w;
 	int stdio[3] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
 
 	step_spec_put(spec, &payload);
-	if (session_call(s, JOB_STEP, &payload, stdio, 3, &reply, err) < 0 ||
-		step_result_get(&reply, &result, err) < 0)
+	if (session_call(s, JOB_STEP, &payload, stdio, 3, &reply, err) < 0)
 		return -1;
-	return result.status;
+	wire_init(&w, reply.buf, reply.len);
+	return step_result_get(&w, &result, err) < 0 ? -1 : result.status;
 }
 
 static int run_resolved(struct session *s, const struct run_options *o, struct resolved_image *image,

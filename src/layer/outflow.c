@@ -234,13 +234,27 @@ int outflow_write(struct outflow *o, const void *data, size_t n, struct err *err
 	return 0;
 }
 
+/*
+ * A stream that was gathered whole: libzstd learns its size with its first bytes, and takes tables of that size and no
+ * thread instead of a megabyte for what is often one small file.
+ */
+static int zstd_whole(struct outflow *o, struct err *err)
+{
+	sha256_add(o->in_hash, o->in, o->in_len);
+	o->in_total = o->in_len;
+	o->in_len = 0;
+	return zstd_write(o, o->in, (size_t)o->in_total, ZSTD_e_end, err);
+}
+
 int outflow_end(struct outflow *o, struct flow_sums *ret, struct err *err)
 {
-	if (flush(o, err) < 0)
+	bool whole = o->compression == COMPRESSION_ZSTD && o->in_total == 0;
+
+	if ((whole ? zstd_whole(o, err) : flush(o, err)) < 0)
 		return -1;
 	if (o->compression == COMPRESSION_GZIP && gzip_end(o, err) < 0)
 		return -1;
-	if (o->compression == COMPRESSION_ZSTD && zstd_write(o, NULL, 0, ZSTD_e_end, err) < 0)
+	if (o->compression == COMPRESSION_ZSTD && !whole && zstd_write(o, NULL, 0, ZSTD_e_end, err) < 0)
 		return -1;
 	sha256_end(o->out_hash, ret->digest);
 	ret->size = o->out_total;
