@@ -421,6 +421,7 @@ int holder_call(struct holder *h, unsigned job, const struct strbuf *payload, co
 	int pair[2], rc = 0;
 	auto_fd int stream = -1;
 	auto_strbuf data = STRBUF_INIT;
+	struct err ignored = ERR_INIT;
 	struct frame f;
 
 	assert(job < h->njobs);
@@ -434,11 +435,8 @@ int holder_call(struct holder *h, unsigned job, const struct strbuf *payload, co
 	close_fd(pair[1]);
 	if (rc < 0)
 		return -1;
-	if (send_frame(stream, FRAME_PAYLOAD, payload->buf, payload->len, err) < 0)
-		return receive_frame(stream, &f, &data, err) == 1 && f.kind == FRAME_ERROR &&
-				       f.len == sizeof(*err) ?
-			       (memcpy(err, data.buf, sizeof(*err)), -1) :
-			       end_of_job(h, h->jobs[job].name, err);
+	/* A job that has failed already does not read it; why it did stands in what it sent. */
+	send_frame(stream, FRAME_PAYLOAD, payload->buf, payload->len, &ignored);
 	while ((rc = receive_frame(stream, &f, &data, err)) == 1) {
 		if (f.kind == FRAME_EVENT && on_event)
 			on_event(ctx, data.buf, data.len);
