@@ -76,8 +76,10 @@ make_alpine() {
 		(cd "$shared" && grep -F " $name" SHA256SUMS) | sed "s|  *$name|  $2|" | sha256sum -c --quiet -
 		return
 	fi
-	url=https://dl-cdn.alpinelinux.org/alpine/v${alpine_version%.*}/releases/$(alpine_arch "$1")
-	if curl -fsSL --connect-timeout 5 --max-time 60 -o "$2" "$url/$name" 2>/dev/null &&
+	# A mirror of the distribution, where the network has one: WHITTLE_ALPINE_MIRROR=https://HOST/alpine
+	url=${WHITTLE_ALPINE_MIRROR:-}/v${alpine_version%.*}/releases/$(alpine_arch "$1")
+	if [ -n "${WHITTLE_ALPINE_MIRROR:-}" ] &&
+		curl -fsSL --connect-timeout 5 --max-time 60 -o "$2" "$url/$name" 2>/dev/null &&
 		curl -fsSL --connect-timeout 5 --max-time 20 -o "$dir/$name.sha256" "$url/$name.sha256" 2>/dev/null &&
 		[ "$(sha256sum <"$2" | cut -d' ' -f1)" = "$(cut -d' ' -f1 "$dir/$name.sha256")" ]; then
 		return

@@ -171,6 +171,16 @@ static void inherit(struct stage_state *st, const struct stage_state *parent)
 	strv_copy(&st->args, &parent->args);
 }
 
+/* The operation of an image that another stage named before, for the same platform. */
+static struct op *find_image(struct planner *p, const struct stage_state *st, const char *name)
+{
+	for (struct op *op = p->plan->first; op; op = op->next)
+		if (op->kind == OP_IMAGE && strcmp(op->image->name, name) == 0 &&
+			platform_equal(&op->platform, &st->platform))
+			return op;
+	return NULL;
+}
+
 /* An operation for an image, resolved now. NULL and *err when it cannot be. */
 static struct op *resolve_image(struct planner *p, struct stage_state *st, const char *name,
 	const struct instruction *in, struct err *err)
@@ -199,35 +209,44 @@ static struct op *add_image(struct planner *p, struct op *op)
 	auto_strbuf definition = STRBUF_INIT;
 
 	wire_put_str(&definition, op->image->digest);
-	op = plan_add(p, op, &definition);
-	/* An image without layers is an empty tree with a config (3.1.6). */
-	return op->image->chain.len ? op : NULL;
+	return plan_add(p, op, &definition);
 }
 
 int plan_copy_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
 	struct op *op, struct err *err)
 {
-	struct op *image = resolve_image(p, st, name, in, err);
+	struct op *image = find_image(p, st, name);
 
-	if (!image)
-		return -1;
-	image->name = xasprintf("FROM %s", name);
-	op->from = add_image(p, image);
+	if (!image) {
+		image = resolve_image(p, st, name, in, err);
+		if (!image)
+			return -1;
+		image->name = xasprintf("FROM %s", name);
+		image = add_image(p, image);
+	}
+	op->from = image && image->image->chain.len ? image : NULL;
 	op->from_empty = !op->from;
 	return 0;
 }
 
 static int start_from_image(struct planner *p, struct stage_state *st, const char *name, struct err *err)
 {
-	struct op *op = resolve_image(p, st, name, &st->stage->from, err);
+	struct op *op = find_image(p, st, name);
 
-	if (!op)
-		return -1;
-	op->name = plan_step_name(p, st, &st->stage->from);
+	if (op) {
+		st->step++;
+	} else {
+		op = resolve_image(p, st, name, &st->stage->from, err);
+		if (!op)
+			return -1;
+		op->name = plan_step_name(p, st, &st->stage->from);
+		op = add_image(p, op);
+	}
 	config_copy(&op->image->config, &st->config);
 	config_history_repair(&st->config);
 	strv_release(&st->config.diff_ids);
-	st->tip = add_image(p, op);
+	/* An image without layers is an empty tree with a config (3.1.6). */
+	st->tip = op->image->chain.len ? op : NULL;
 	return 0;
 }
 

@@ -126,10 +126,10 @@ static int add_outputs(struct build_options *o, struct err *err)
 			return o->noutputs--, -1;
 	if (extra && output_parse(opt.push ? "type=registry" : "type=image", &o->outputs[o->noutputs++], err) < 0)
 		return -1;
-	if (opt.push && !o->tags.len)
-		return err_set(err, ERR_USAGE, "tag is needed when pushing to registry");
 	/* -t alone keeps the image in the store. */
 	if (!o->noutputs && o->tags.len && output_parse("type=image", &o->outputs[o->noutputs++], err) < 0)
+		return -1;
+	if (outputs_check_names(o->outputs, o->noutputs, &o->tags, err) < 0)
 		return -1;
 	return outputs_check(o->outputs, o->noutputs, o->nplatforms ? o->nplatforms : 1, isatty(STDOUT_FILENO), err);
 }

@@ -89,8 +89,8 @@ static UNUSED void raw_header(unsigned char *h, const struct raw *r)
 	snprintf((char *)h + 100, 8, "%07o", r->mode);
 	snprintf((char *)h + 108, 8, "%07o", r->uid);
 	snprintf((char *)h + 116, 8, "%07o", r->gid);
-	snprintf((char *)h + 124, 12, "%011llo", (unsigned long long)size);
-	snprintf((char *)h + 136, 12, "%011llo", (unsigned long long)r->mtime);
+	snprintf((char *)h + 124, 12, "%011llo", (unsigned long long)size & 077777777777ull);
+	snprintf((char *)h + 136, 12, "%011llo", (unsigned long long)r->mtime & 077777777777ull);
 	h[156] = r->type ? (unsigned char)r->type : r->v7 ? 0 : (unsigned char)'0';
 	if (r->link)
 		memcpy(h + 157, r->link, strlen(r->link) < 100 ? strlen(r->link) : 100);
