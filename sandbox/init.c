@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -31,6 +32,7 @@
 
 #define PROC_ATTRS (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 #define NOFILE_MAX 1048576
+#define PROGRAM_STACK (256u << 10) /* become_program() needs a fifth of it */
 
 /* What a step must not see, or not change; absent ones are skipped. */
 static const char *const masked_files[] = { "proc/kcore", "proc/keys", "proc/timer_list",
@@ -310,30 +312,36 @@ static int prepare(const struct init_args *a, struct err *err)
 	return a->spec->network == STEP_NETWORK_NONE ? bring_loopback_up(err) : 0;
 }
 
-/* Fork the program. Its failure before exec comes up a pipe that exec closes. */
+/* The program until exec; it shares our memory, so what it says of a failure is there when it ends. */
+struct program {
+	const struct init_args *args;
+	struct err *err;
+};
+
+static int program_main(void *arg)
+{
+	struct program *p = arg;
+
+	become_program(p->args, p->err);
+	_exit(125);
+}
+
+/*
+ * As vfork(2), on a stack of its own: this process sleeps until the program has been executed or has failed. No page of
+ * ours is copied only to be thrown away at exec.
+ */
 static pid_t start_program(const struct init_args *a, struct err *err)
 {
-	struct err child_err = ERR_INIT;
-	int pipefd[2];
+	struct program p = { a, err };
+	char *stack = mmap(NULL, PROGRAM_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	pid_t pid;
 
-	if (pipe2(pipefd, O_CLOEXEC) < 0)
-		return err_sys(err, "cannot make a pipe");
-	pid = fork();
-	if (pid == 0) {
-		become_program(a, &child_err);
-		write_all(pipefd[1], &child_err, sizeof(child_err));
-		_exit(125);
-	}
+	if (stack == MAP_FAILED)
+		return err_sys(err, "cannot map a stack for the program of the step");
+	pid = clone(program_main, stack + PROGRAM_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, &p);
 	if (pid < 0)
-		err_sys(err, "cannot fork the program of the step");
-	close_fd(pipefd[1]);
-	if (pid > 0 && read_full(pipefd[0], &child_err, sizeof(child_err)) == (ssize_t)sizeof(child_err)) {
-		*err = child_err;
-		pid = -1;
-	}
-	close_fd(pipefd[0]);
-	return pid;
+		return err_sys(err, "cannot start the program of the step");
+	return err->kind == ERR_NONE ? pid : -1;
 }
 
 /* Reap whatever ends until the program does; then nothing of the step may live on. */

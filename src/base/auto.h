@@ -50,6 +50,10 @@ static inline void auto_closedir_release(DIR **d)
 #define auto_fclose __attribute__((cleanup(auto_fclose_release)))
 #define auto_closedir __attribute__((cleanup(auto_closedir_release)))
 
+/* For a large buffer that is written before it is read: spares it the zeroing that the compiler gives all variables
+ * (-ftrivial-auto-var-init), which touches every page of it at every call. */
+#define auto_uninitialized __attribute__((uninitialized))
+
 /* DEFINE_AUTO(struct x *, x_free): makes auto_release_x_free, used as AUTO(x_free) struct x *p = NULL. */
 #define DEFINE_AUTO(type, release)                                                                 \
 	static inline void auto_release_##release(type *p)                                         \

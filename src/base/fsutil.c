@@ -127,7 +127,7 @@ ssize_t read_full(int fd, void *data, size_t n)
 
 int read_all(int fd, struct strbuf *sb, size_t max)
 {
-	char chunk[READ_SIZE];
+	auto_uninitialized char chunk[READ_SIZE];
 
 	for (;;) {
 		ssize_t got = read_some(fd, chunk, sizeof(chunk));

@@ -35,7 +35,7 @@ static void keep_tail(struct strbuf *tail, const char *data, size_t n)
 static void *read_log(void *arg)
 {
 	struct log_reader *l = arg;
-	char buf[16384];
+	auto_uninitialized char buf[16384];
 
 	for (;;) {
 		ssize_t n = read(l->fd, buf, sizeof(buf));
@@ -165,7 +165,10 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	if (seal_result_get(&w, &sealed, err) < 0)
 		return -1;
 	tmp->size = sealed.files_size;
-	return snapshot_commit(s->session->store, tmp, SNAPSHOT_FOLDER | SNAPSHOT_INDEX, &op->snapshot, err);
+	if (snapshot_commit(s->session->store, tmp, SNAPSHOT_FOLDER | SNAPSHOT_INDEX, &op->snapshot, err) < 0)
+		return -1;
+	snapchain_note_ready(s->session, op->snapshot);
+	return 0;
 }
 
 int exec_run(struct solver *s, struct op *op, struct err *err)

@@ -219,31 +219,67 @@ int seal_result_get(struct wire *reply, struct seal_result *ret, struct err *err
 	return wire_done(reply) ? 0 : err_set(err, ERR_SYSTEM, "a step did not answer what it wrote");
 }
 
+/* Whether the folder holds nothing at all: many steps only look, and then no index below need be read. */
+static bool is_empty(int fd)
+{
+	auto_closedir DIR *d = NULL;
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct dirent *e;
+
+	d = copy < 0 ? NULL : fdopendir(copy);
+	if (!d) {
+		close_fd(copy);
+		return false;
+	}
+	while ((e = readdir(d)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			return false;
+	return true;
+}
+
+/* The index of what stands in fd above the tree of the indexes called lower. */
+static int index_upper(int fd, const struct strv *lower, bool recorded_owner, struct index_sink *indexer,
+	struct folder_walk_stats *stats, struct err *err)
+{
+	struct tree_chain chain;
+	struct folder_walk_options o = { .lower = &chain, .skip = rootfs_stub_names, .metadata_only = true,
+		.recorded_owner = recorded_owner };
+	struct tree_sink *sink = index_sink_of(indexer);
+	int rc;
+
+	if (is_empty(fd))
+		return sink->finish(sink, err);
+	if (load_chain(lower, &chain, err) < 0)
+		return -1;
+	rc = folder_walk(fd, &o, sink, stats, err);
+	chain_release(&chain);
+	return rc;
+}
+
 /* In the supervisor of the step, see step_after: only names below the store are opened. */
 static int seal(struct wire *w, struct strbuf *reply, struct err *err)
 {
-	struct tree_chain lower;
 	auto_strv names = STRV_INIT;
-	struct folder_walk_options o = { .lower = &lower, .skip = rootfs_stub_names, .metadata_only = true };
 	struct folder_walk_stats stats = { 0 };
-	AUTO(index_sink_free) struct index_sink *indexer = index_sink_new(0);
+	AUTO(index_sink_free) struct index_sink *indexer = NULL;
 	AUTO(index_close) struct tree_index *ix = NULL;
 	auto_fd int fd = -1;
+	bool recorded_owner;
 
 	if (wire_done(w))
 		return 0;
+	indexer = index_sink_new(0);
 	auto_free char *folder = wire_get_str(w);
 	auto_free char *index = wire_get_str(w);
 	wire_get_strv(w, &names);
-	o.recorded_owner = wire_get_u64(w) != 0;
+	recorded_owner = wire_get_u64(w) != 0;
 	if (!wire_done(w))
 		return malformed("seal", err);
 	fd = open_in_store(folder, O_RDONLY | O_DIRECTORY, err);
-	if (fd < 0 || load_chain(&names, &lower, err) < 0 ||
-		folder_walk(fd, &o, index_sink_of(indexer), &stats, err) < 0 || save_index(indexer, index, err) < 0)
+	if (fd < 0 || index_upper(fd, &names, recorded_owner, indexer, &stats, err) < 0 ||
+		save_index(indexer, index, err) < 0)
 		return -1;
 	ix = index_of_sink(indexer);
-	chain_release(&lower);
 	wire_put_u64(reply, stats.entries);
 	wire_put_u64(reply, index_total_size(ix));
 	return 0;

@@ -65,6 +65,9 @@ void session_close(struct session *s)
 	s->client = NULL;
 	store_close(s->store);
 	s->store = NULL;
+	free(s->ready);
+	s->ready = NULL;
+	s->nready = s->ready_cap = 0;
 }
 
 void session_cancel(struct session *s, enum session_cancel_reason why)

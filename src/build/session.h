@@ -52,6 +52,8 @@ struct session {
 	pthread_cond_t released;
 	int64_t claims[SESSION_CLAIMS_MAX]; /* snapshots that a thread is making a form of; 0: free */
 	uint64_t files_written;      /* objects made in folders of the store */
+	int64_t *ready;              /* snapshots known to have index and folder: asked for at every step */
+	size_t nready, ready_cap;
 };
 
 /* Open the store and clear what dead processes left in it. Returns 0, or -1 and *err of store_open(). */

@@ -256,6 +256,26 @@ static int need_folder(struct session *s, int64_t id, struct err *err)
 	return unpack(s, id, &form, true, !snap.has_index, err);
 }
 
+void snapchain_note_ready(struct session *s, int64_t id)
+{
+	pthread_mutex_lock(&s->lock);
+	GROW(s->ready, s->nready, s->ready_cap);
+	s->ready[s->nready++] = id;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* From the end: the steps of a stage ask for the latest. */
+static bool is_ready(struct session *s, int64_t id)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = s->nready; i > 0 && !found; i--)
+		found = s->ready[i - 1] == id;
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
 struct chain_work {
 	struct session *s;
 	const struct snapchain *chain;
@@ -281,9 +301,9 @@ int snapchain_need_indexes(struct session *s, const struct snapchain *c, struct 
 
 	/* Almost always all are there: no thread is worth starting to find that out. */
 	for (size_t i = 0; i < c->len && !missing; i++) {
-		struct snapshot snap;
+		struct snapshot snap = { .has_index = true };
 
-		if (snapshot_get(s->store, c->ids[i], &snap, err) < 0)
+		if (!is_ready(s, c->ids[i]) && snapshot_get(s->store, c->ids[i], &snap, err) < 0)
 			return -1;
 		missing = !snap.has_index;
 	}
@@ -315,7 +335,8 @@ int snapchain_need_folders(struct session *s, const struct snapchain *c, struct 
 	if (!session_holder(s, err))
 		return -1;
 	for (size_t i = 0; i < c->len; i++) {
-		missing[i] = !snapshot_has_folder(s->store, c->ids[i], session_fingerprint(s));
+		missing[i] = !is_ready(s, c->ids[i]) &&
+			     !snapshot_has_folder(s->store, c->ids[i], session_fingerprint(s));
 		any |= missing[i];
 	}
 	if (!any)
@@ -327,5 +348,8 @@ int snapchain_need_folders(struct session *s, const struct snapchain *c, struct 
 	for (size_t i = 1; i < c->len; i++)
 		if (missing[i] && settle(s, c, i, err) < 0)
 			return -1;
+	for (size_t i = 0; i < c->len; i++)
+		if (missing[i])
+			snapchain_note_ready(s, c->ids[i]);
 	return 0;
 }

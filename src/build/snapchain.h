@@ -32,6 +32,8 @@ void snapchain_release(struct snapchain *c);
 int snapchain_need_indexes(struct session *s, const struct snapchain *c, struct err *err);
 /* The same for folders under this session's ID map: layers are unpacked, several at once. */
 int snapchain_need_folders(struct session *s, const struct snapchain *c, struct err *err);
+/* Note that a snapshot just committed has its index and a folder under this session's ID map. */
+void snapchain_note_ready(struct session *s, int64_t id);
 /* Names relative to the store: folders top layer first (as overlayfs takes them). */
 void snapchain_folder_names(struct session *s, const struct snapchain *c, struct strv *names);
 /* Names relative to the store: index files, base first. */
