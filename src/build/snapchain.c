@@ -9,6 +9,8 @@
 #include "build/jobs.h"
 #include "build/parallel.h"
 #include "layer/bounds.h"
+#include "layer/convert.h"
+#include "layer/index.h"
 #include "oci/descriptor.h"
 #include "store/blob.h"
 
@@ -147,6 +149,45 @@ static int need_index(struct session *s, int64_t id, struct err *err)
 	return unpack(s, id, &form, false, true, err);
 }
 
+/* The index of a snapshot, if no file of it has any content: then it alone says all that its layer holds. */
+static struct tree_index *index_without_content(struct session *s, int64_t id)
+{
+	struct err ignored = ERR_INIT;
+	auto_fd int fd = snapshot_open_index(s->store, id, &ignored);
+	struct tree_index *ix = fd < 0 ? NULL : index_open(fd, &ignored);
+
+	/* Empty files too would be looked for in a folder. */
+	for (size_t i = 0; ix && i < index_len(ix); i++) {
+		struct tree_entry e;
+
+		index_get(ix, i, &e);
+		if (e.type == ENTRY_FILE) {
+			index_close(ix);
+			ix = NULL;
+		}
+	}
+	return ix;
+}
+
+/* Its layer needs no worker: no file tree is read. */
+static int make_layer_of_index(struct session *s, const struct tree_index *ix, const struct layer_want *want,
+	struct layer_info *ret, struct err *err)
+{
+	struct layer_write_options o = { .compression = want->compression, .level = want->level,
+		.epoch = want->epoch };
+	auto_free char *out = NULL;
+	auto_fd int fd = blob_create(s->store, &out, err);
+
+	if (fd < 0)
+		return -1;
+	if (layer_from_folder(-1, ix, &o, fd, ret, err) < 0 ||
+		blob_commit(s->store, fd, out, ret->digest, ret->size, err) < 0) {
+		blob_abort(s->store, out);
+		return -1;
+	}
+	return 0;
+}
+
 /* Make a layer blob of a snapshot from its folder or from another of its layers. */
 static int make_layer(struct session *s, int64_t id, const struct layer_want *want, struct layer_form *ret,
 	struct err *err)
@@ -160,11 +201,19 @@ static int make_layer(struct session *s, int64_t id, const struct layer_want *wa
 	auto_free char *index = index_name(id);
 	auto_free char *blob = NULL;
 	auto_fd int fd = -1;
+	AUTO(index_close) struct tree_index *bare = NULL;
 	struct layer_request r = { .index = index, .compression = want->compression, .level = want->level,
 		.epoch = want->epoch };
 
 	if (need_index(s, id, err) < 0)
 		return -1;
+	bare = snapshot_any_layer(s->store, id, &from) ? NULL : index_without_content(s, id);
+	if (bare) {
+		if (make_layer_of_index(s, bare, want, &info, err) < 0)
+			return -1;
+		layer_form_of(ret, &info, want);
+		return snapshot_add_layer(s->store, id, ret, err);
+	}
 	if (snapshot_any_layer(s->store, id, &from) && from.level == LAYER_LEVEL_SOURCE) {
 		/* Whoever wrote it: only the compression changes, so that the diffID stays. */
 		blob = blob_name(from.digest);

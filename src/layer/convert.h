@@ -10,7 +10,7 @@
 
 /*
  * Feed the tree that ix describes, in the order of a layer, to sink; contents come from the folder
- * folder_fd (borrowed), opened without following any link. finish() is called. Records that are
+ * folder_fd (borrowed; -1 when ix names no file), opened without following any link. finish() is called. Records that are
  * implied are fed with implied set.
  *
  * Returns 0, or -1 and *err: ERR_CORRUPT (a file is missing, not regular, or of another size),

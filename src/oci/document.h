@@ -8,7 +8,8 @@
 #include "base/doc.h"
 #include "base/err.h"
 #include "base/strv.h"
-#include "oci/descriptor.h"
+#include "oci/media.h"
+#include "oci/platform.h"
 
 #define MANIFEST_BYTES_MAX (4 * 1024 * 1024) /* manifest or index (oci.md appendix A) */
 
