@@ -63,12 +63,13 @@ int walk_copy(
 int walk_image(const struct descriptor *root, blob_opener open_blob, void *ctx,
 	struct blob_list *ret, struct err *err);
 
+struct image_index;
+
 /*
  * Find the manifest or index with this digest below the entries of root's index, for the form
  * "layout@digest". Returns 0 and *ret owned by the caller; or -1 and *err: ERR_NOT_FOUND, and as
  * walk_image().
  */
-struct image_index;
 int walk_find(const struct image_index *root, const char *digest, blob_opener open_blob, void *ctx,
 	struct descriptor *ret, struct err *err);
 
