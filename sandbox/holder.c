@@ -64,7 +64,7 @@ static int send_frame(int sock, enum frame_kind kind, const void *data, size_t n
 static int receive_frame(int sock, struct frame *f, struct strbuf *data, struct err *err)
 {
 	ssize_t got = read_full(sock, f, sizeof(*f));
-	auto_uninitialized char buf[16384];
+	auto_uninitialized char buf[4096];
 
 	if (got == 0 || (got < 0 && errno == ECONNRESET))
 		return 0;

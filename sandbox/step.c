@@ -139,21 +139,20 @@ static int mount_etc(const struct step_spec *spec, int rootfd, struct err *err)
 {
 	static const struct mount_option options[] = { { "mode", "0755" }, { "size", "1m" }, { NULL, NULL } };
 	auto_fd int tmpfs = mount_new("tmpfs", options, 0, err);
-	auto_fd int place = open_in_root(rootfd, "dev/shm", O_PATH | O_DIRECTORY, 0);
+	auto_fd int place = open_in_root(rootfd, "dev/mqueue", O_PATH | O_DIRECTORY, 0);
 
 	if (tmpfs < 0)
 		return -1;
-	/* Binds can only be cloned from an attached mount: it covers /dev/shm, which is ours, for a moment. */
+	/*
+	 * Binds can only be cloned from an attached mount. It stays where init will cover it with the message queues:
+	 * taking it off again would wait for an RCU grace period.
+	 */
 	if (place < 0)
-		return err_sys(err, "cannot open /dev/shm of the step");
+		return err_sys(err, "cannot open /dev/mqueue of the step");
 	if (mount_attach(tmpfs, place, "files of the step", err) < 0 ||
-		mount_file(tmpfs, "hosts", spec->hosts, rootfd, err) < 0 ||
-		mount_file(tmpfs, "resolv.conf", spec->resolv_conf, rootfd, err) < 0)
+		mount_file(tmpfs, "hosts", spec->hosts, rootfd, err) < 0)
 		return -1;
-	/* Lazily: the binds keep the file system alive. */
-	if (fchdir(tmpfs) < 0 || umount2(".", MNT_DETACH) < 0)
-		return err_sys(err, "cannot detach the files of the step");
-	return 0;
+	return mount_file(tmpfs, "resolv.conf", spec->resolv_conf, rootfd, err);
 }
 
 static int mount_sys(int rootfd, struct err *err)

@@ -23,7 +23,7 @@
  */
 #define RETRIES_MAX 64
 /* Bytes read at once: enough that the calls do not count, small enough for the stack. */
-#define READ_SIZE ((size_t)32 * 1024)
+#define READ_SIZE (8u << 10) /* on the stack, of which every page is touched; most files read whole are smaller */
 #define COPY_SIZE ((size_t)256 * 1024)
 /* What copy_file_range() is asked for at once, so that a signal is seen in between. */
 #define COPY_RANGE_SIZE ((uint64_t)256 * 1024 * 1024)
