@@ -136,8 +136,8 @@ deps: ## install the Debian packages that building and testing need (sudo where 
 demo: ## the main job on this machine: golang to alpine for amd64, arm64 and arm/v7
 	$(Q)examples/golang-alpine/demo
 
-install: all ## honours DESTDIR and PREFIX
-	install -D -m 0755 $(O)/whittle $(DESTDIR)$(PREFIX)/bin/whittle
+install: all ## honours DESTDIR and PREFIX; strips the program (NOSTRIP=1 does not)
+	install -D -m 0755 $(if $(NOSTRIP),,-s) $(O)/whittle $(DESTDIR)$(PREFIX)/bin/whittle
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/doc/whittle
 	install -m 0644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 0644 README.md LICENSE CHANGELOG.md $(DESTDIR)$(PREFIX)/share/doc/whittle/
