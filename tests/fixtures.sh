@@ -51,13 +51,34 @@ busybox_rootfs() {
 		give_up "no Alpine archive here, no network to its place, and no busybox-static for $arch by apt-get"
 	fi
 	deb=$(echo "$dir"/busybox-static_*.deb)
-	mkdir -p "$dir/root/"{bin,dev,etc,lib/apk/db,proc,root,sbin,sys,tmp,usr/bin,usr/sbin,usr/local/bin,var}
+	mkdir -p "$dir/root/"{bin,dev,etc/apk,home,lib/apk/db,media,mnt,opt,proc,root,run,sbin,srv,sys,tmp} \
+		"$dir/root/"usr/{bin,lib,sbin,share/misc,local/bin} "$dir/root/"var/{cache,lib,log}
 	chmod 1777 "$dir/root/tmp"
 	dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir/root" ./bin/busybox
-	for applet in sh ls cat cp mv rm rmdir mkdir ln chmod chown touch echo test true false uname id env stat find \
-		grep sed awk sleep head tail wc sort tr cut dd tar gzip sha256sum mknod ps kill nc ip; do
+	for applet in sh ash ls cat cp mv rm rmdir mkdir ln chmod chown chgrp touch echo test true false uname id env stat \
+		find grep egrep fgrep sed awk sleep head tail wc sort tr cut dd tar gzip gunzip zcat sha256sum sha1sum md5sum \
+		mknod mkfifo mktemp ps kill killall pidof nc ip ifconfig printf seq su timeout setsid setpriv adjtimex renice \
+		readlink realpath dirname basename date df du diff cmp expr hostname nproc od xxd hexdump paste pwd tee tty \
+		truncate uniq unlink unshare chroot mount umount which whoami xargs yes sync usleep link ionice nsenter; do
 		ln -s busybox "$dir/root/bin/$applet"
 	done
+	# Debian's busybox leaves these two out; enough of them for the tests
+	cat >"$dir/root/usr/sbin/adduser" <<-'END'
+		#!/bin/sh
+		id=1000
+		while [ $# -gt 1 ]; do case $1 in -u) id=$2; shift 2 ;; *) shift ;; esac; done
+		echo "$1:x:$id:$id::/home/$1:/bin/sh" >>/etc/passwd
+		echo "$1:x:$id:" >>/etc/group
+		mkdir -p "/home/$1" && chown "$id:$id" "/home/$1"
+	END
+	cat >"$dir/root/bin/nice" <<-'END'
+		#!/bin/sh
+		if [ "$1" = -n ]; then renice -n "$2" -p $$ >/dev/null || exit 1; shift 2; fi
+		exec "$@"
+	END
+	chmod 755 "$dir/root/usr/sbin/adduser" "$dir/root/bin/nice"
+	echo "a stand-in for Alpine" >"$dir/root/etc/motd"
+	: >"$dir/root/usr/share/misc/empty"
 	echo "root:x:0:0:root:/root:/bin/sh" >"$dir/root/etc/passwd"
 	echo "nobody:x:65534:65534:nobody:/:/bin/false" >>"$dir/root/etc/passwd"
 	printf 'root:x:0:root\nnobody:x:65534:\n' >"$dir/root/etc/group"

@@ -273,7 +273,7 @@ context parallel <<'END'
 FROM alpine:3.20 AS a
 RUN for i in $(seq 300); do nc 127.0.0.1 PORT < /dev/null | grep hello > /a && exit 0; sleep 0.1; done; exit 1
 FROM alpine:3.20 AS b
-RUN timeout 30 nc -l -p PORT -s 127.0.0.1 -e echo hello < /dev/null; echo met > /b
+RUN echo hello | timeout 30 nc -l -p PORT -s 127.0.0.1; echo met > /b
 FROM scratch
 COPY --from=a /a /a
 COPY --from=b /b /b
