@@ -13,7 +13,7 @@
 #include "base/err.h"
 #include "build/copy_source.h"
 #include "layer/chain.h"
-#include "layer/keymap_internal.h"
+#include "layer/keymap.h"
 #include "layer/tree.h"
 
 /* One path of the layer. */

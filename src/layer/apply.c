@@ -16,7 +16,7 @@
 #include "base/path.h"
 #include "base/strbuf.h"
 #include "layer/bounds.h"
-#include "layer/keymap_internal.h"
+#include "layer/keymap.h"
 #include "layer/xattr.h"
 
 /* What an object gets once nothing more happens in it. */

@@ -58,7 +58,10 @@ struct inflow *inflow_open(int fd, const struct inflow_options *opt, struct err 
  *   ERR_SYSTEM       read failed
  */
 ssize_t inflow_next(struct inflow *f, const void **ret_data, struct err *err);
-/* As inflow_next(), but copied: fills data with n bytes unless the end comes first. */
+/*
+ * As inflow_next(), but copied: fills data with n bytes unless the end comes first. What is left of a piece
+ * comes with the next inflow_read() alone: a reader uses one of the two.
+ */
 ssize_t inflow_read(struct inflow *f, void *data, size_t n, struct err *err);
 /* What the magic said. */
 enum compression inflow_compression(const struct inflow *f);

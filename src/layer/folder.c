@@ -19,7 +19,7 @@
 #include "base/strbuf.h"
 #include "base/strv.h"
 #include "layer/bounds.h"
-#include "layer/keymap_internal.h"
+#include "layer/keymap.h"
 #include "layer/xattr.h"
 
 #define OVERLAY_PREFIX "user.overlay."

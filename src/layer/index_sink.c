@@ -12,7 +12,7 @@
 #include "base/strbuf.h"
 #include "layer/bounds.h"
 #include "layer/index_internal.h"
-#include "layer/keymap_internal.h"
+#include "layer/keymap.h"
 
 /* Implied directories come on top of the members; a deep name brings many, so there is one bound
  * for all. */

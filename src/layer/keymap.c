@@ -1,4 +1,4 @@
-#include "layer/keymap_internal.h"
+#include "layer/keymap.h"
 
 #include <stdlib.h>
 #include <string.h>

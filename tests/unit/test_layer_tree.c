@@ -1,7 +1,7 @@
 #include "unit/layer_util.h"
 
 #include "layer/bounds.h"
-#include "layer/keymap_internal.h"
+#include "layer/keymap.h"
 
 static int order(const char *a, const char *b)
 {

@@ -1,6 +1,6 @@
 /* A hash table from byte strings to numbers, for paths and inode numbers of one layer. */
-#ifndef WHITTLE_LAYER_KEYMAP_INTERNAL_H
-#define WHITTLE_LAYER_KEYMAP_INTERNAL_H
+#ifndef WHITTLE_LAYER_KEYMAP_H
+#define WHITTLE_LAYER_KEYMAP_H
 
 #include <stdbool.h>
 #include <stddef.h>
