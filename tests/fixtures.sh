@@ -44,26 +44,26 @@ busybox_rootfs() {
 	apt=(-o "APT::Architecture=$arch" -o "APT::Architectures::=$arch" -o "Dir::State=$dir/state"
 		-o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir/cache" -o Debug::NoLocking=1
 		-o APT::Sandbox::User=root)
-	mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial" "$dir/root"
+	mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial" "$dir/tree"
 	: >"$dir/status"
 	if ! (cd "$dir" && apt-get -qq "${apt[@]}" update; apt-get -qq "${apt[@]}" download busybox-static) >&2; then
 		rm -rf "$dir"
 		give_up "no Alpine archive here, no network to its place, and no busybox-static for $arch by apt-get"
 	fi
 	deb=$(echo "$dir"/busybox-static_*.deb)
-	mkdir -p "$dir/root/"{bin,dev,etc/apk,home,lib/apk/db,media,mnt,opt,proc,root,run,sbin,srv,sys,tmp} \
-		"$dir/root/"usr/{bin,lib,sbin,share/misc,local/bin} "$dir/root/"var/{cache,lib,log}
-	chmod 1777 "$dir/root/tmp"
-	dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir/root" ./bin/busybox
+	mkdir -p "$dir/tree/"{bin,dev,etc/apk,home,lib/apk/db,media,mnt,opt,proc,root,run,sbin,srv,sys,tmp} \
+		"$dir/tree/"usr/{bin,lib,sbin,share/misc,local/bin} "$dir/tree/"var/{cache,lib,log}
+	chmod 1777 "$dir/tree/tmp"
+	dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir/tree" ./bin/busybox
 	for applet in sh ash ls cat cp mv rm rmdir mkdir ln chmod chown chgrp touch echo test true false uname id env stat \
 		find grep egrep fgrep sed awk sleep head tail wc sort tr cut dd tar gzip gunzip zcat sha256sum sha1sum md5sum \
 		mknod mkfifo mktemp ps kill killall pidof nc ip ifconfig printf seq su timeout setsid setpriv adjtimex renice \
 		readlink realpath dirname basename date df du diff cmp expr hostname nproc od xxd hexdump paste pwd tee tty \
 		truncate uniq unlink unshare chroot mount umount which whoami xargs yes sync usleep link ionice nsenter; do
-		ln -s busybox "$dir/root/bin/$applet"
+		ln -s busybox "$dir/tree/bin/$applet"
 	done
 	# Debian's busybox leaves these two out; enough of them for the tests
-	cat >"$dir/root/usr/sbin/adduser" <<-'END'
+	cat >"$dir/tree/usr/sbin/adduser" <<-'END'
 		#!/bin/sh
 		id=1000
 		while [ $# -gt 1 ]; do case $1 in -u) id=$2; shift 2 ;; *) shift ;; esac; done
@@ -71,19 +71,19 @@ busybox_rootfs() {
 		echo "$1:x:$id:" >>/etc/group
 		mkdir -p "/home/$1" && chown "$id:$id" "/home/$1"
 	END
-	cat >"$dir/root/bin/nice" <<-'END'
+	cat >"$dir/tree/bin/nice" <<-'END'
 		#!/bin/sh
 		if [ "$1" = -n ]; then renice -n "$2" -p $$ >/dev/null || exit 1; shift 2; fi
 		exec "$@"
 	END
-	chmod 755 "$dir/root/usr/sbin/adduser" "$dir/root/bin/nice"
-	echo "a stand-in for Alpine" >"$dir/root/etc/motd"
-	: >"$dir/root/usr/share/misc/empty"
-	echo "root:x:0:0:root:/root:/bin/sh" >"$dir/root/etc/passwd"
-	echo "nobody:x:65534:65534:nobody:/:/bin/false" >>"$dir/root/etc/passwd"
-	printf 'root:x:0:root\nnobody:x:65534:\n' >"$dir/root/etc/group"
-	echo "$alpine_version" >"$dir/root/etc/alpine-release"
-	tar -c -C "$dir/root" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1700000000 . | gzip -n >"$out"
+	chmod 755 "$dir/tree/usr/sbin/adduser" "$dir/tree/bin/nice"
+	echo "a stand-in for Alpine" >"$dir/tree/etc/motd"
+	: >"$dir/tree/usr/share/misc/empty"
+	echo "root:x:0:0:root:/root:/bin/sh" >"$dir/tree/etc/passwd"
+	echo "nobody:x:65534:65534:nobody:/:/bin/false" >>"$dir/tree/etc/passwd"
+	printf 'root:x:0:root\nnobody:x:65534:\n' >"$dir/tree/etc/group"
+	echo "$alpine_version" >"$dir/tree/etc/alpine-release"
+	tar -c -C "$dir/tree" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1700000000 . | gzip -n >"$out"
 	rm -rf "$dir"
 }
 
@@ -115,7 +115,11 @@ make_golang() {
 	case $arch in amd64 | arm64) ;; *) give_up "no golang for the architecture '$arch'" ;; esac
 	command -v mmdebstrap >/dev/null || give_up "mmdebstrap is not installed"
 	packages=golang,ca-certificates,base-files,base-passwd,bash,dash,coreutils,diffutils,findutils,grep,sed
-	[ "$(id -u)" -ne 0 ] || mode=root
+	if [ "$(id -u)" -eq 0 ]; then
+		mode=root
+	elif ! unshare --map-root-user --map-auto true 2>/dev/null; then
+		mode=chrootless # no subordinate ids: everything belongs to root in the archive, and nothing is run
+	fi
 	# shellcheck disable=SC2016 # the hooks are for mmdebstrap's shell
 	SOURCE_DATE_EPOCH=1700000000 mmdebstrap --quiet --mode=$mode --variant=extract --architectures="$arch" \
 		--include=$packages \

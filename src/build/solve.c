@@ -175,7 +175,9 @@ static int execute(struct solver *s, struct op *op, struct err *err)
 	rc = find_by_content(s, op, &found, err);
 	if (rc == 0 && found) {
 		progress_emit(p, PROGRESS_CACHED, op->vertex, NULL, 0);
+		pthread_mutex_lock(&s->lock);
 		s->result->cached++;
+		pthread_mutex_unlock(&s->lock);
 		return 0;
 	}
 	if (rc == 0)
