@@ -12,7 +12,8 @@ pkgs   := libseccomp libcap libarchive libzstd libcrypto libcurl jansson sqlite3
 isal   := $(shell pkg-config --exists libisal 2>/dev/null && echo libisal)
 probe   = $(shell echo 'int main(void){return 0;}' | $(CC) -Werror $(1) -x c - -o /dev/null 2>/dev/null && echo $(1))
 
-CPPFLAGS += -I. -Isrc -D_GNU_SOURCE -DWHITTLE_VERSION='"$(VERSION)"' -D_FILE_OFFSET_BITS=64 \
+gate     := $(O)/gate.so
+CPPFLAGS += -I. -Isrc -D_GNU_SOURCE -DOWNER_GATE_FILE='"$(gate)"' -DWHITTLE_VERSION='"$(VERSION)"' -D_FILE_OFFSET_BITS=64 \
             -include base/banned.h $(if $(isal),-DHAVE_ISAL)
 WARN     := -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wvla -Wcast-qual -Wwrite-strings -Wstrict-prototypes \
             -Wmissing-prototypes -Wimplicit-fallthrough $(if $(WERROR),-Werror)
@@ -62,6 +63,15 @@ build/whittle: $(O)/whittle
 $(O)/whittle: $(objs)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(objs) $(LDLIBS)
 
+# The accelerator of recorded ownership (sandbox/gate/gate.c): freestanding, loaded by programs of a step, embedded here.
+$(gate): sandbox/gate/gate.c
+	@mkdir -p $(@D)
+	$(call say,GATE,$@)$(CC) -std=gnu17 $(WARN) -D_GNU_SOURCE -O2 -fPIC -shared -nostdlib -ffreestanding \
+		-fvisibility=hidden -fno-stack-protector $(call probe,-mno-red-zone) $(call probe,-fcf-protection=none) \
+		-Wl,-soname,whittle-gate,-z,noexecstack,-z,norelro,-z,lazy,-z,noseparate-code,--build-id=none,-s -o $@ $<
+
+$(O)/sandbox/owner_gate.o: $(gate)
+
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -78,7 +88,7 @@ $(O)/fixtures/%: tests/fixtures/%.c
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) -std=gnu17 $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -lpthread
 
-build/fuzz/%: tests/fuzz/%.c $(lib) $(hdrs)
+build/fuzz/%: tests/fuzz/%.c $(lib) $(hdrs) $(gate)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)clang $(CPPFLAGS) -std=gnu17 -g -O1 -fsanitize=address,undefined,fuzzer \
 		$(shell pkg-config --cflags $(pkgs) $(isal)) -o $@ $< $(lib) $(LDLIBS)

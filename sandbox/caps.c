@@ -44,12 +44,12 @@ int caps_limit_bounding(struct err *err)
 	return 0;
 }
 
-int caps_apply(struct err *err)
+int caps_apply(bool root, struct err *err)
 {
 	cap_t want = cap_init(), have;
 	int differ = -1;
 
-	if (want && geteuid() == 0) {
+	if (want && root) {
 		cap_set_flag(want, CAP_PERMITTED, BUILD_SET_SIZE, build_set, CAP_SET);
 		cap_set_flag(want, CAP_EFFECTIVE, BUILD_SET_SIZE, build_set, CAP_SET);
 	}

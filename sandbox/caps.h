@@ -2,6 +2,8 @@
 #ifndef WHITTLE_SANDBOX_CAPS_H
 #define WHITTLE_SANDBOX_CAPS_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 /*
@@ -10,9 +12,9 @@
  */
 int caps_limit_bounding(struct err *err);
 /*
- * After the ids are set: permitted = effective = the build set for uid 0, nothing for others; inheritable is
+ * After the ids are set: permitted = effective = the build set for root, nothing for others; inheritable is
  * empty (CVE-2022-24769). Reads back and compares. Returns 0, or -1 and *err.
  */
-int caps_apply(struct err *err);
+int caps_apply(bool root, struct err *err);
 
 #endif

@@ -180,6 +180,24 @@ void idmap_single(struct idmap *ret)
 	snprintf(ret->fingerprint, sizeof(ret->fingerprint), "single");
 }
 
+/* Ranges are handed out one behind the other from 0. */
+static uint64_t count_ids(const struct id_range *ranges, size_t n)
+{
+	uint64_t ids = 0;
+
+	for (size_t i = 0; i < n && ranges[i].inside == ids; i++)
+		ids += ranges[i].count;
+	return ids;
+}
+
+uint32_t idmap_ids(const struct idmap *map)
+{
+	uint64_t uids = count_ids(map->uid, map->nuid), gids = count_ids(map->gid, map->ngid);
+	uint64_t ids = uids < gids ? uids : gids;
+
+	return ids > UINT32_MAX ? UINT32_MAX : (uint32_t)ids;
+}
+
 static int choose_direct(struct idmap *ret, struct err *err)
 {
 	unsigned inside = 1, outside, count = 0;

@@ -45,6 +45,8 @@ const char *isolation_name(enum isolation mode);
 int idmap_choose(enum isolation want, struct idmap *ret, struct err *err);
 /* The map of the one-id rung, which needs nothing. */
 void idmap_single(struct idmap *ret);
+/* How many ids from 0 on exist inside, as users and as groups. */
+uint32_t idmap_ids(const struct idmap *map);
 /*
  * Write the map for process pid, a fresh user namespace of the caller's. Runs newuidmap and newgidmap side by side
  * for ISOLATION_SUBID. Returns 0, or -1 and ERR_SANDBOX with the kernel's or the helper's reason.

@@ -157,16 +157,30 @@ static void set_limits(void)
 	setrlimit(RLIMIT_CORE, &none); /* a core dump must not land in a layer */
 }
 
+/* What this process made is the user's: by the kernel, or by a record where it has no such id. */
+static int give_folder(const struct init_args *a, const char *path, struct err *err)
+{
+	struct owner_record record = { .uid = a->user->uid, .gid = a->user->gid };
+
+	if (a->user->uid == 0)
+		return 0;
+	if (a->virtual_ids ? owner_record_put_path(path, &record) < 0 : chown(path, a->user->uid, a->user->gid) < 0)
+		return err_sys(err, "cannot give '%s' to the user", path);
+	if (a->virtual_ids)
+		owner_note(a->owner, AT_FDCWD, path, &record);
+	return 0;
+}
+
 /* mkdir -p; what is made belongs to the user. */
-static int make_cwd(char *path, const struct user *user, struct err *err)
+static int make_cwd(const struct init_args *a, char *path, struct err *err)
 {
 	for (char *end = path; end;) {
 		end = strchr(end + 1, '/');
 		if (end)
 			*end = '\0';
 		if (mkdir(path, 0755) == 0) {
-			if (user->uid != 0 && chown(path, user->uid, user->gid) < 0)
-				return err_sys(err, "cannot give '%s' to the user", path);
+			if (give_folder(a, path, err) < 0)
+				return -1;
 		} else if (errno != EEXIST) {
 			return err_sys(err, "cannot create the working folder '%s'", path);
 		}
@@ -177,15 +191,15 @@ static int make_cwd(char *path, const struct user *user, struct err *err)
 }
 
 /* The working folder, made with its parents where the image lacks it. */
-static int enter_cwd(const char *cwd, const struct user *user, struct err *err)
+static int enter_cwd(const struct init_args *a, struct err *err)
 {
-	auto_free char *clean = path_clean(cwd);
+	auto_free char *clean = path_clean(a->spec->cwd);
 	char real[PATH_MAX];
 
 	if (chdir(clean) < 0) {
 		if (errno != ENOENT)
 			return err_sys(err, "cannot enter the working folder '%s'", clean);
-		if (make_cwd(clean, user, err) < 0)
+		if (make_cwd(a, clean, err) < 0)
 			return -1;
 		if (chdir(clean) < 0)
 			return err_sys(err, "cannot enter the working folder '%s'", clean);
@@ -196,24 +210,11 @@ static int enter_cwd(const char *cwd, const struct user *user, struct err *err)
 	return 0;
 }
 
-static int set_ids(const struct user *user, enum isolation isolation, struct err *err)
+static int set_ids(const struct user *user, struct err *err)
 {
-	if (isolation == ISOLATION_SINGLE) {
-		if (user->uid == 0 && user->gid == 0)
-			return 0;
-		return err_set(err, ERR_SANDBOX,
-			"this build has one id and cannot run as user %u:%u; give this user a range: usermod "
-			"--add-subuids 100000-165535 --add-subgids 100000-165535 USER",
-			(unsigned)user->uid, (unsigned)user->gid);
-	}
 	if (setgroups(user->ngroups, user->groups) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
-		setresuid(user->uid, user->uid, user->uid) < 0) {
-		int saved = errno;
-
-		err_sys(err, "cannot become user %u:%u%s", (unsigned)user->uid, (unsigned)user->gid,
-			saved == EINVAL ? " (outside the ID map: is the range in /etc/subuid 65536 long?)" : "");
-		return -1;
-	}
+		setresuid(user->uid, user->uid, user->uid) < 0)
+		return err_sys(err, "cannot become user %u:%u", (unsigned)user->uid, (unsigned)user->gid);
 	return 0;
 }
 
@@ -264,15 +265,12 @@ static int execute(const struct step_spec *spec, char *const *env, struct err *e
 /* The order matters and stands here alone: each line needs a right that a later one gives up. */
 static int become_program(const struct init_args *a, struct err *err)
 {
-	static struct user user; /* 5 KiB, once */
 	auto_strv env = STRV_INIT;
 	sigset_t none;
 
-	if (user_resolve(AT_FDCWD, a->spec->user, &user, err) < 0)
-		return -1;
 	strv_copy(&env, &a->spec->env);
 	if (!strv_env_get(&env, "HOME"))
-		strv_env_set(&env, "HOME", user.home);
+		strv_env_set(&env, "HOME", a->user->home);
 	setsid();
 	for (int i = 0; i < 3; i++)
 		if (dup2(a->stdio[i], i) < 0)
@@ -282,13 +280,15 @@ static int become_program(const struct init_args *a, struct err *err)
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* the host's session keyring stays out */
 	set_limits();
 	umask(022);
-	if (enter_cwd(a->spec->cwd, &user, err) < 0)
+	if (enter_cwd(a, err) < 0)
 		return -1;
-	if (a->spec->no_new_privs || a->isolation == ISOLATION_SINGLE)
+	/* Ids that are recorded have no kernel rights to gain. */
+	if (a->spec->no_new_privs || a->virtual_ids)
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* Before CAP_SYS_ADMIN goes: without no_new_privs the kernel wants it, and then sudo works in steps. */
-	if (policy_install(a->policy, err) < 0 || caps_limit_bounding(err) < 0 ||
-		set_ids(&user, a->isolation, err) < 0 || caps_apply(err) < 0)
+	if (policy_install(a->policy, err) < 0 || owner_install(a->owner, a->listener, a->user, err) < 0 ||
+		caps_limit_bounding(err) < 0 || (!a->virtual_ids && set_ids(a->user, err) < 0) ||
+		caps_apply(a->virtual_ids || a->user->uid == 0, err) < 0)
 		return -1;
 	signal(SIGINT, SIG_DFL); /* the one that the holder did not reset */
 	sigemptyset(&none);

@@ -2,6 +2,7 @@
 #ifndef WHITTLE_SANDBOX_INIT_H
 #define WHITTLE_SANDBOX_INIT_H
 
+#include "sandbox/owner.h"
 #include "sandbox/policy.h"
 #include "sandbox/step.h"
 
@@ -14,7 +15,10 @@ struct init_report {
 struct init_args {
 	const struct step_spec *spec;
 	const struct policy_program *policy;
-	enum isolation isolation;
+	const struct user *user;
+	struct owner *owner;       /* recorded ownership */
+	bool virtual_ids;          /* the program's ids are recorded, not the kernel's */
+	int listener;              /* socket for owner_install() */
 	int rootfd;     /* the root file system, attached in this mount namespace */
 	int stdio[3];
 	int report;     /* write end for one init_report */

@@ -11,11 +11,13 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "sandbox/mounts.h"
+#include "sandbox/owner.h"
 
 #define OPTION_MAX 255     /* fsconfig(2) strings; longer is EINVAL */
 #define OPTIONS_PAGE 4095  /* mount(2) cuts its option string here without a word */
 
-const char *const rootfs_stub_names[] = { "dev", "proc", "sys", "etc", "etc/hosts", "etc/resolv.conf", NULL };
+const char *const rootfs_stub_names[] = { "dev", "proc", "sys", "etc", "etc/hosts", "etc/resolv.conf",
+	OWNER_PRELOAD, NULL };
 
 static int refuse(struct err *err)
 {
@@ -101,13 +103,15 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 	return fd;
 }
 
-int rootfs_make_stub(int storefd, const char *dir, struct err *err)
+int rootfs_make_stub(int storefd, const char *dir, bool preload, struct err *err)
 {
 	for (size_t i = 0; rootfs_stub_names[i]; i++) {
 		const char *name = rootfs_stub_names[i];
 		auto_free char *path = xasprintf("%s/%s", dir, name);
 		int fd;
 
+		if (!preload && strcmp(name, OWNER_PRELOAD) == 0)
+			continue;
 		if (!strchr(name, '/')) {
 			if (mkdir_p(storefd, path, 0755) < 0)
 				return err_sys(err, "cannot create '%s' in the store", path);

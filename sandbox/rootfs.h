@@ -2,6 +2,7 @@
 #ifndef WHITTLE_SANDBOX_ROOTFS_H
 #define WHITTLE_SANDBOX_ROOTFS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -22,9 +23,9 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 /*
  * The names a step's mounts need ("proc", "dev", "etc/hosts", ...), as files and folders in the folder dir of
  * the store: it is the lowest layer of every step, so that a mount point the image lacks appears without a trace in
- * the upper. Idempotent. Returns 0, or -1 and *err.
+ * the upper. preload: with the place of /etc/ld.so.preload too. Idempotent. Returns 0, or -1 and *err.
  */
-int rootfs_make_stub(int storefd, const char *dir, struct err *err);
+int rootfs_make_stub(int storefd, const char *dir, bool preload, struct err *err);
 /* The same names, NULL-terminated, for whoever computes a layer: empty ones are not content. */
 extern const char *const rootfs_stub_names[];
 

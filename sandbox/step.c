@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +21,8 @@
 #include "sandbox/devices.h"
 #include "sandbox/init.h"
 #include "sandbox/mounts.h"
+#include "sandbox/owner.h"
+#include "sandbox/owner_gate.h"
 #include "sandbox/policy.h"
 #include "sandbox/rootfs.h"
 
@@ -79,6 +83,7 @@ static void result_put(const struct step_result *r, struct strbuf *p)
 	wire_put_u64(p, r->user_us);
 	wire_put_u64(p, r->system_us);
 	wire_put_u64(p, r->maxrss_kib);
+	wire_put_u64(p, r->flat);
 }
 
 int step_result_get(struct wire *reply, struct step_result *ret, struct err *err)
@@ -88,28 +93,46 @@ int step_result_get(struct wire *reply, struct step_result *ret, struct err *err
 	ret->user_us = wire_get_u64(reply);
 	ret->system_us = wire_get_u64(reply);
 	ret->maxrss_kib = wire_get_u64(reply);
+	ret->flat = wire_get_u64(reply) != 0;
 	return reply->bad ? err_set(err, ERR_SYSTEM, "a step answered too little") : 0;
 }
 
+/* What is the same for every step of a build. */
+struct step_programs {
+	struct policy_program *policy;
+	struct owner_filter *spill, *full;
+};
+
 int step_prepare(struct job *job, struct err *err)
 {
+	struct policy_program *policy;
+	struct step_programs *p;
+	uint32_t ids = idmap_ids(job->idmap);
+
 	if (*job->state)
 		return 0;
-	*job->state = policy_compile(err);
+	policy = policy_compile(err);
+	if (!policy)
+		return -1;
+	p = xcalloc(1, sizeof(*p));
+	p->policy = policy;
+	p->spill = owner_filter_new(OWNER_SPILL, ids);
+	p->full = owner_filter_new(OWNER_FULL, ids);
+	*job->state = p;
 	/* The compiler leaves megabytes of free heap: every child would copy the pages of it that it reuses. */
 	malloc_trim(0);
-	return *job->state ? 0 : -1;
+	return 0;
 }
 
 /* The image's own files win over the stub, which only shows where it has nothing. */
-static int mount_root(struct step_spec *spec, struct err *err)
+static int mount_root(struct step_spec *spec, bool gate, struct err *err)
 {
 	auto_fd int place = open(STEP_PLACE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	auto_fd int root = -1;
 
 	if (place < 0)
 		return err_sys(err, "cannot open '%s' in the store", STEP_PLACE);
-	strv_add(&spec->lowers, STEP_STUB);
+	strv_add(&spec->lowers, gate ? STEP_GATE_STUB : STEP_STUB);
 	root = rootfs_mount(&spec->lowers, *spec->upper ? spec->upper : NULL, spec->work, err);
 	if (root < 0 || mount_attach(root, place, "the root file system of the step", err) < 0)
 		return -1;
@@ -135,7 +158,18 @@ static int mount_file(int tmpfs, const char *name, const char *content, int root
 	return 0;
 }
 
-static int mount_etc(const struct step_spec *spec, int rootfd, struct err *err)
+/* An image that preloads something of its own keeps it, and does without the accelerator. */
+static int mount_preload(int tmpfs, int rootfd, struct err *err)
+{
+	auto_fd int have = open_in_root(rootfd, OWNER_PRELOAD, O_PATH | O_NOFOLLOW, 0);
+	struct stat st;
+
+	if (have < 0 || fstat(have, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > 0)
+		return 0;
+	return mount_file(tmpfs, "ld.so.preload", owner_gate_preload, rootfd, err);
+}
+
+static int mount_etc(const struct step_spec *spec, bool gate, int rootfd, struct err *err)
 {
 	static const struct mount_option options[] = { { "mode", "0755" }, { "size", "1m" }, { NULL, NULL } };
 	auto_fd int tmpfs = mount_new("tmpfs", options, 0, err);
@@ -150,7 +184,8 @@ static int mount_etc(const struct step_spec *spec, int rootfd, struct err *err)
 	if (place < 0)
 		return err_sys(err, "cannot open /dev/mqueue of the step");
 	if (mount_attach(tmpfs, place, "files of the step", err) < 0 ||
-		mount_file(tmpfs, "hosts", spec->hosts, rootfd, err) < 0)
+		mount_file(tmpfs, "hosts", spec->hosts, rootfd, err) < 0 ||
+		(gate && mount_preload(tmpfs, rootfd, err) < 0))
 		return -1;
 	return mount_file(tmpfs, "resolv.conf", spec->resolv_conf, rootfd, err);
 }
@@ -164,14 +199,14 @@ static int mount_sys(int rootfd, struct err *err)
 }
 
 /* Everything that needs no namespace of the step's own. Returns the root's descriptor. */
-static int make_tree(struct step_spec *spec, struct err *err)
+static int make_tree(struct step_spec *spec, bool gate, struct err *err)
 {
 	auto_fd int root = -1;
 
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_sys(err, "cannot make a mount namespace");
-	root = mount_root(spec, err);
-	if (root < 0 || devices_mount(root, err) < 0 || mount_etc(spec, root, err) < 0 ||
+	root = mount_root(spec, gate, err);
+	if (root < 0 || devices_mount(root, err) < 0 || mount_etc(spec, gate, root, err) < 0 ||
 		mount_sys(root, err) < 0)
 		return -1;
 	return take_fd(root);
@@ -185,6 +220,91 @@ static pid_t clone_init(enum step_network network)
 		flags |= CLONE_NEWNET;
 	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, 0);
 }
+
+/* ---- recorded ownership ---- */
+
+/* One step, as its supervisor sees it. */
+struct supervised {
+	struct job *job;
+	const struct step_hooks *hooks;
+	struct step_spec spec;
+	struct user user;
+	struct owner *owner;
+	struct stat store;
+	int procfd; /* /proc of the host */
+	struct init_args args;
+};
+
+/*
+ * What the build's ids cannot say is recorded (owner.h). With one id that is everything; else device nodes and ids
+ * beyond the map alone, unless a layer below records some or the step runs as such a user: then steps must see it too.
+ */
+static enum owner_level choose_level(const struct supervised *s, uint32_t ids)
+{
+	const struct step_hooks *h = s->hooks;
+
+	if (ids < IDMAP_WANTED_IDS || s->user.uid >= ids || (h->records && h->records(h->ctx, ids)))
+		return OWNER_FULL;
+	for (size_t i = 0; i < s->user.ngroups; i++)
+		if (s->user.groups[i] >= ids)
+			return OWNER_FULL;
+	return OWNER_SPILL;
+}
+
+static int prepare_owner(struct supervised *s, bool gate, struct err *err)
+{
+	const struct step_programs *programs = *s->job->state;
+	struct owner_options o = { .ids = idmap_ids(s->job->idmap), .rootfd = s->args.rootfd,
+		.store_dev = s->store.st_dev, .gate = gate };
+
+	if (user_resolve(o.rootfd, s->spec.user, &s->user, err) < 0)
+		return -1;
+	s->args.virtual_ids = choose_level(s, o.ids) == OWNER_FULL;
+	o.filter = s->args.virtual_ids ? programs->full : programs->spill;
+	s->owner = owner_new(&o, err);
+	if (!s->owner)
+		return -1;
+	if (s->args.virtual_ids && s->hooks->note)
+		return s->hooks->note(s->hooks->ctx, s->owner, o.rootfd, err);
+	return 0;
+}
+
+/* The program says hello once its filter is in place; nothing comes when it fails before. */
+static int greet(struct supervised *s, int sock, struct err *err)
+{
+	int rc = owner_accept(s->owner, sock, err);
+
+	return rc <= 0 ? rc : owner_start(s->owner, s->procfd, err);
+}
+
+/*
+ * Wait until init reports or ends. Until then: the program's greeting, and the questions that no thread answers.
+ * Returns 0 when the report can be read.
+ */
+static int attend(struct supervised *s, int report, int sock, struct err *err)
+{
+	struct pollfd p[3] = { { .fd = report, .events = POLLIN }, { .fd = sock, .events = POLLIN },
+		{ .fd = -1, .events = POLLIN } };
+
+	for (;;) {
+		if (poll(p, 3, -1) < 0 && errno != EINTR)
+			return err_sys(err, "cannot wait for the step");
+		if (p[1].revents) {
+			if (greet(s, sock, err) < 0)
+				return -1;
+			p[1].fd = -1;
+			p[2].fd = s->args.virtual_ids ? -1 : owner_fd(s->owner);
+		}
+		if (p[2].revents & POLLIN)
+			owner_answer_one(s->owner);
+		else if (p[2].revents)
+			p[2].fd = -1; /* no process is left that could ask */
+		if (p[0].revents)
+			return 0;
+	}
+}
+
+/* ---- init ---- */
 
 static int await_report(int fd, pid_t pid, struct init_report *report, struct err *err)
 {
@@ -206,37 +326,63 @@ static int await_report(int fd, pid_t pid, struct init_report *report, struct er
 }
 
 /* Start init and wait until it has reported. */
-static int run_init(struct job *job, struct init_args *args, pid_t *ret_pid, struct step_result *ret, struct err *err)
+static int run_init(struct supervised *s, pid_t *ret_pid, struct step_result *ret, struct err *err)
 {
 	struct init_report report = { .err = ERR_INIT };
-	int reports[2], alive[2];
+	struct init_args *args = &s->args;
+	int reports[2], alive[2], greeting[2], rc;
 
-	memcpy(args->stdio, job->fds, sizeof(args->stdio));
+	memcpy(args->stdio, s->job->fds, sizeof(args->stdio));
 	if (pipe2(reports, O_CLOEXEC) < 0 || pipe2(alive, O_CLOEXEC) < 0)
 		return err_sys(err, "cannot make a pipe");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, greeting) < 0)
+		return err_sys(err, "cannot make a socket pair");
 	args->report = reports[1];
 	args->supervisor = alive[0];
+	args->listener = greeting[1];
 	*ret_pid = clone_init(args->spec->network);
 	if (*ret_pid < 0)
 		return err_sys(err, "cannot create the namespaces of the step");
 	if (*ret_pid == 0) {
 		close_fd(alive[1]);
-		close_fd(job->sock);
+		close_fd(s->job->sock);
 		init_main(args);
 	}
 	close_fd(reports[1]);
+	close_fd(greeting[1]);
 	for (int i = 0; i < 3; i++)
-		close_fd(job->fds[i]); /* the reader of a log pipe waits for the last writer */
-	if (await_report(reports[0], *ret_pid, &report, err) < 0)
+		close_fd(s->job->fds[i]); /* the reader of a log pipe waits for the last writer */
+	rc = attend(s, reports[0], greeting[0], err);
+	if (rc == 0)
+		rc = await_report(reports[0], *ret_pid, &report, err);
+	owner_stop(s->owner);
+	close_fd(greeting[0]);
+	if (rc < 0)
 		return -1;
 	*ret = report.result;
+	ret->flat = owner_is_flat(s->owner);
 	return 0;
 }
 
-int step_run(struct job *job, step_after after, struct err *err)
+/* Everything before the namespaces of the step. */
+static int set_up(struct supervised *s, struct wire *payload, int store, struct err *err)
 {
-	struct step_spec spec = STEP_SPEC_INIT;
-	struct init_args args = { .spec = &spec, .policy = *job->state, .isolation = job->idmap->mode };
+	const struct step_hooks *h = s->hooks;
+	bool gate;
+
+	if (spec_get(payload, &s->spec, err) < 0 || (h->read && h->read(h->ctx, payload, err) < 0))
+		return -1;
+	s->procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (s->procfd < 0 || store < 0 || fstat(store, &s->store) < 0)
+		return err_sys(err, "cannot open /proc or the store");
+	gate = idmap_ids(s->job->idmap) == 1 && owner_has_loader(&s->spec.lowers);
+	s->args.rootfd = make_tree(&s->spec, gate, err);
+	return s->args.rootfd < 0 ? -1 : prepare_owner(s, gate, err);
+}
+
+int step_run(struct job *job, const struct step_hooks *hooks, struct err *err)
+{
+	static struct supervised s; /* 6 KiB, once per process */
 	auto_fd int store = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	auto_strbuf reply = STRBUF_INIT;
 	struct step_result result = { 0 };
@@ -245,23 +391,29 @@ int step_run(struct job *job, step_after after, struct err *err)
 
 	if (job->nfds != 3)
 		return err_set(err, ERR_SYSTEM, "a step needs 3 descriptors, got %zu", job->nfds);
+	s.job = job;
+	s.hooks = hooks;
+	s.args.spec = &s.spec;
+	s.args.policy = ((const struct step_programs *)*job->state)->policy;
 	wire_init(&payload, job->payload, job->len);
-	if (spec_get(&payload, &spec, err) < 0)
+	if (set_up(&s, &payload, store, err) < 0)
 		return -1;
-	args.rootfd = make_tree(&spec, err);
-	if (args.rootfd < 0 || run_init(job, &args, &pid, &result, err) < 0)
+	s.args.user = &s.user;
+	s.args.owner = s.owner;
+	if (run_init(&s, &pid, &result, err) < 0)
 		return -1;
 	result_put(&result, &reply);
-	if (after && result.status == 0) {
-		if (store < 0 || fchdir(store) < 0)
+	if (result.status == 0 && hooks->after) {
+		if (fchdir(store) < 0)
 			return err_sys(err, "cannot go back to the store");
-		if (after(&payload, &reply, err) < 0)
+		if (hooks->after(hooks->ctx, s.owner, &reply, err) < 0)
 			return -1;
 	}
 	if (job_reply(job, &reply, err) < 0)
 		return -1;
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	step_spec_release(&spec);
+	owner_free(s.owner);
+	step_spec_release(&s.spec);
 	return 0;
 }

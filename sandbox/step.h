@@ -12,6 +12,7 @@
 #include "sandbox/holder.h"
 
 #define STEP_STUB "stub"  /* the folder of rootfs_make_stub(), in the store */
+#define STEP_GATE_STUB "stub-gate" /* the same with the place of /etc/ld.so.preload (sandbox/owner_gate.h) */
 #define STEP_PLACE "mnt"  /* an empty folder of the store on which the root file system is mounted */
 
 enum step_network {
@@ -40,6 +41,7 @@ struct step_result {
 	bool killed;         /* by a signal */
 	uint64_t user_us, system_us; /* CPU time of the whole process tree, microseconds */
 	uint64_t maxrss_kib;         /* of its largest process */
+	bool flat;                   /* owners were answered and not kept: somebody outside supervises this process tree */
 };
 
 /* Append the spec to a payload for holder_call(). */
@@ -50,24 +52,36 @@ void step_spec_release(struct step_spec *spec);
  * ERR_SYSTEM. */
 int step_result_get(struct wire *reply, struct step_result *ret, struct err *err);
 
-/*
- * What is to be done with the written files once the program ended with status 0: called in the supervisor, which is
- * inside the namespaces already, with the store as its working directory and every process of the step dead. Its root
- * directory is the step's: names are to be opened relative to the working directory and through no link.
- *   rest   what follows the step_spec in the payload
- *   reply  to be appended to
- */
-typedef int (*step_after)(struct wire *rest, struct strbuf *reply, struct err *err);
+struct owner;
 
 /*
- * The body of a job that runs a step: payload a step_spec and what after (may be NULL) wants; descriptors are stdin,
- * stdout and stderr of the program.
- * Replies as soon as every process of the step is dead and after has returned (the teardown of the mounts goes on
- * behind it), or fails with: ERR_STEP (the program cannot be executed; sys says why), ERR_INPUT (user, working folder),
- * ERR_OOM, ERR_SANDBOX, ERR_SYSTEM, or what after raises.
+ * What the job of a step adds to it; all of it runs in the supervisor. Any may be NULL.
+ *   read     take what follows the step_spec in the payload
+ *   records  whether a layer below records an owner beyond the first ids ids, or a device node
+ *   note     tell of the records below, owner_note(); the root file system is mounted at rootfd
+ *   after    what is to be done with the written files once the program ended with status 0: the supervisor is inside
+ *            the namespaces, with the store as its working directory and every process of the step dead. Its root
+ *            directory is the step's: names are to be opened relative to the working directory and through no link.
+ *            reply is to be appended to.
+ * Except for records each returns 0, or -1 and *err, which becomes the step's.
  */
-int step_run(struct job *job, step_after after, struct err *err);
-/* Its prepare function: compiles the system call filter once per build. */
+struct step_hooks {
+	int (*read)(void *ctx, struct wire *rest, struct err *err);
+	bool (*records)(void *ctx, uint32_t ids);
+	int (*note)(void *ctx, struct owner *owner, int rootfd, struct err *err);
+	int (*after)(void *ctx, struct owner *owner, struct strbuf *reply, struct err *err);
+	void *ctx;
+};
+
+/*
+ * The body of a job that runs a step: payload a step_spec and what hooks->read wants; descriptors are stdin, stdout and
+ * stderr of the program.
+ * Replies as soon as every process of the step is dead and hooks->after has returned (the teardown of the mounts goes on
+ * behind it), or fails with: ERR_STEP (the program cannot be executed; sys says why), ERR_INPUT (user, working folder),
+ * ERR_OOM, ERR_SANDBOX, ERR_SYSTEM, or what a hook raises.
+ */
+int step_run(struct job *job, const struct step_hooks *hooks, struct err *err);
+/* Its prepare function: compiles the system call filters once per build. */
 int step_prepare(struct job *job, struct err *err);
 
 #endif

@@ -64,7 +64,6 @@ void copy_spec_put(const struct copy_spec *spec, struct strbuf *payload)
 	wire_put_str(payload, spec->chmod);
 	wire_put_u64(payload, spec->extract);
 	wire_put_u64(payload, (uint64_t)spec->now);
-	wire_put_u64(payload, spec->recorded_owner);
 	wire_put_str(payload, spec->folder_out);
 	wire_put_str(payload, spec->blob_out);
 	wire_put_str(payload, spec->index_out);
@@ -94,7 +93,6 @@ bool copy_spec_get(struct wire *w, struct copy_spec *ret)
 	ret->chmod = wire_get_str(w);
 	ret->extract = wire_get_u64(w) != 0;
 	ret->now = (int64_t)wire_get_u64(w);
-	ret->recorded_owner = wire_get_u64(w) != 0;
 	ret->folder_out = wire_get_str(w);
 	ret->blob_out = wire_get_str(w);
 	ret->index_out = wire_get_str(w);
@@ -238,7 +236,7 @@ struct trees {
 
 static int trees_open(struct trees *t, const struct copy_spec *spec, int context, struct err *err)
 {
-	bool recorded = spec->recorded_owner && !spec->from_context;
+	bool recorded = spec->from_indexes.len > 0 && !spec->from_context;
 
 	*t = (struct trees){ .base = CHAIN_INIT, .owners = CHAIN_INIT, .root = -1 };
 	if (copy_source_init(&t->source, spec, -1, err) < 0 || open_root(spec, context, &t->root, err) < 0)
@@ -304,6 +302,7 @@ static int run_job(struct job *job, const char *name,
 		copy_spec_release(&spec);
 		return err_set(err, ERR_SYSTEM, "a request for '%s' is malformed", name);
 	}
+	spec.ids = idmap_ids(job->idmap);
 	umask(0);
 	rc = run(&spec, spec.from_context ? job->fds[0] : -1, &result, err);
 	copy_spec_release(&spec);

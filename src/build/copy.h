@@ -23,7 +23,7 @@ struct copy_spec {
 	bool from_context;
 	char *ignore;              /* text of the ignore file; context only */
 	struct strv from_folders;  /* folders relative to the store, top layer first */
-	struct strv from_indexes;  /* indexes, base first: owners in the one-id mode */
+	struct strv from_indexes;  /* indexes, base first: owners and device nodes, which files may not show */
 	/* what */
 	struct strv sources;       /* as in the instruction, expanded; relative to the source's root */
 	struct strv file_names, file_contents; /* heredocs: files with these names and contents, mode 0644 */
@@ -40,7 +40,7 @@ struct copy_spec {
 	bool extract;              /* ADD: archives are unpacked */
 	int64_t now;               /* mtime of what is made (parents, heredocs), seconds */
 	/* result */
-	bool recorded_owner;       /* one-id mode: owners come from from_indexes and go to the index alone */
+	uint32_t ids;              /* user and group ids below it exist where the copy runs; set by the job */
 	char *folder_out;          /* an empty folder relative to the store, or NULL */
 	char *blob_out;            /* an empty file relative to the store: the layer; or NULL */
 	char *index_out;           /* an empty file relative to the store; always */

@@ -197,7 +197,7 @@ static int emit_to(struct emit *x, struct copy_result *ret, struct err *err)
 	AUTO(folder_writer_free) struct folder_writer *folder = NULL;
 	AUTO(layer_writer_free) struct layer_writer *layer = NULL;
 	struct layer_write_options to_layer = LAYER_WRITE_INIT;
-	struct folder_writer_options to_folder = { .chown = !spec->recorded_owner };
+	struct folder_writer_options to_folder = { .ids = spec->ids };
 	struct tree_tee tee;
 	auto_fd int index_fd = open_output(spec->index_out, O_RDWR, err);
 	auto_fd int folder_fd = -1;

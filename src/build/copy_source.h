@@ -62,7 +62,7 @@ struct copy_source {
 	int root;     /* borrowed; -1: a tree of nothing but its root */
 	bool context; /* owners are 0:0, file capabilities are not read */
 	struct ignore *ignore, *exclude;
-	const struct tree_chain *owners;         /* where owners are recorded, or NULL: on disk */
+	const struct tree_chain *owners;         /* the tree's indexes, or NULL: owners are those on disk */
 	bool hash;                               /* compute digests of files while walking */
 	const struct copy_file_digests *digests; /* or NULL */
 

@@ -96,6 +96,20 @@ static int set_link(struct walk *w, int dir_fd, const char *name, struct copy_it
 	return 0;
 }
 
+/* The empty file that stands for a device node of the image. */
+static bool set_device(const struct walk *w, struct copy_item *it)
+{
+	struct tree_entry recorded;
+
+	if (w->s->context || !w->s->owners || !chain_lookup(w->s->owners, w->real.buf, &recorded) ||
+		!entry_is_device(&recorded))
+		return false;
+	it->type = recorded.type;
+	it->major = recorded.major;
+	it->minor = recorded.minor;
+	return true;
+}
+
 /* Everything about the entry name of dir_fd but attributes and contents. */
 static int make_item(struct walk *w, int dir_fd, const char *name, const struct stat *st, struct copy_item *it,
 	struct err *err)
@@ -112,6 +126,8 @@ static int make_item(struct walk *w, int dir_fd, const char *name, const struct 
 	set_owner(w, st, it);
 	switch (st->st_mode & S_IFMT) {
 	case S_IFREG:
+		if (st->st_size == 0 && set_device(w, it))
+			return 0;
 		it->type = ENTRY_FILE;
 		it->size = (uint64_t)st->st_size;
 		it->has_several = st->st_nlink > 1;

@@ -91,7 +91,6 @@ int exec_copy_known(struct solver *s, struct op *op, struct err *err)
 	solve_content_key(op, "group", NULL, group);
 	if (!stepcache_has_group(s->session->store, group))
 		return 0;
-	op->copy.recorded_owner = session_recorded_owner(s->session);
 	rc = put_source(s, op, &op->copy, err);
 	if (rc == 0)
 		rc = call_copy(s, op, JOB_COPY_DIGEST, &result, err);
@@ -160,7 +159,6 @@ int exec_copy(struct solver *s, struct op *op, struct err *err)
 	struct copy_result result;
 	int rc;
 
-	op->copy.recorded_owner = session_recorded_owner(s->session);
 	op->copy.compression = s->want.compression;
 	op->copy.level = s->want.level;
 	op->copy.epoch = s->want.epoch;

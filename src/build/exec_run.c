@@ -129,7 +129,7 @@ static int put_seal(struct solver *s, const struct snapshot_tmp *tmp, const stru
 	if (fd < 0)
 		return err_sys(err, "cannot create '%s' in the store", index);
 	snapchain_index_names(below, &lower);
-	seal_put(folder, index, &lower, session_recorded_owner(s->session), payload);
+	seal_put(folder, index, &lower, payload);
 	return 0;
 }
 

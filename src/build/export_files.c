@@ -127,7 +127,6 @@ static int write_tree(struct session *s, const struct build_product *p, int fd, 
 		return -1;
 	snapchain_folder_names(s, &p->chain, &folders);
 	snapchain_index_names(&p->chain, &indexes);
-	r.recorded_owner = session_recorded_owner(s);
 	tree_put(&r, &payload);
 	return session_call(s, JOB_TREE, &payload, &fd, 1, NULL, err);
 }

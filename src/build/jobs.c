@@ -21,6 +21,7 @@
 #include "layer/index.h"
 #include "layer/tar_write.h"
 #include "sandbox/mounts.h"
+#include "sandbox/owner.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/step.h"
 
@@ -87,7 +88,6 @@ void unpack_put(const struct unpack_request *r, struct strbuf *p)
 	wire_put_u64(p, r->size);
 	wire_put_str(p, r->folder);
 	wire_put_str(p, r->index);
-	wire_put_u64(p, r->chown);
 	wire_put_u64(p, r->plain_tree);
 }
 
@@ -132,7 +132,7 @@ static int unpack_run(struct job *job, struct err *err)
 	o.size = wire_get_u64(&w);
 	auto_free char *folder = wire_get_str(&w);
 	auto_free char *index = wire_get_str(&w);
-	struct folder_writer_options fo = { .chown = wire_get_u64(&w) != 0 };
+	struct folder_writer_options fo = { .ids = idmap_ids(job->idmap) };
 	o.plain_tree = wire_get_u64(&w) != 0;
 	o.digest = *digest ? digest : NULL;
 	o.diff_id = *diff_id ? diff_id : NULL;
@@ -166,12 +166,11 @@ static int unpack_run(struct job *job, struct err *err)
 
 /* ---- settle ---- */
 
-void settle_put(const char *folder, const char *index, const struct strv *lower, bool chown, struct strbuf *p)
+void settle_put(const char *folder, const char *index, const struct strv *lower, struct strbuf *p)
 {
 	wire_put_str(p, folder);
 	wire_put_str(p, index);
 	wire_put_strv(p, lower);
-	wire_put_u64(p, chown);
 }
 
 static int settle_run(struct job *job, struct err *err)
@@ -182,34 +181,30 @@ static int settle_run(struct job *job, struct err *err)
 	auto_fd int fd = -1;
 	AUTO(index_close) struct tree_index *ix = NULL;
 	auto_strbuf nothing = STRBUF_INIT;
-	bool chown_files;
 
 	wire_init(&w, job->payload, job->len);
 	auto_free char *folder = wire_get_str(&w);
 	auto_free char *index = wire_get_str(&w);
 	wire_get_strv(&w, &names);
-	chown_files = wire_get_u64(&w) != 0;
 	if (!wire_done(&w))
 		return malformed("settle", err);
 	fd = open_in_store(folder, O_RDONLY | O_DIRECTORY, err);
 	if (fd < 0 || load_chain(&names, &lower, err) < 0)
 		return -1;
 	ix = load_index(index, err);
-	if (!ix || folder_settle(fd, ix, &lower, chown_files, err) < 0)
+	if (!ix || folder_settle(fd, ix, &lower, idmap_ids(job->idmap), err) < 0)
 		return -1;
 	chain_release(&lower);
 	return job_reply(job, &nothing, err);
 }
 
-/* ---- seal ---- */
+/* ---- step ---- */
 
-void seal_put(const char *folder, const char *index, const struct strv *lower, bool recorded_owner,
-	struct strbuf *p)
+void seal_put(const char *folder, const char *index, const struct strv *lower, struct strbuf *p)
 {
+	wire_put_strv(p, lower);
 	wire_put_str(p, folder);
 	wire_put_str(p, index);
-	wire_put_strv(p, lower);
-	wire_put_u64(p, recorded_owner);
 }
 
 int seal_result_get(struct wire *reply, struct seal_result *ret, struct err *err)
@@ -217,6 +212,91 @@ int seal_result_get(struct wire *reply, struct seal_result *ret, struct err *err
 	ret->entries = wire_get_u64(reply);
 	ret->files_size = wire_get_u64(reply);
 	return wire_done(reply) ? 0 : err_set(err, ERR_SYSTEM, "a step did not answer what it wrote");
+}
+
+/* What the hooks of a step work with. */
+struct step_files {
+	struct strv lower; /* indexes, base first */
+	char *folder, *index; /* "": nobody wants the files */
+};
+
+static int read_files(void *ctx, struct wire *rest, struct err *err)
+{
+	struct step_files *f = ctx;
+
+	wire_get_strv(rest, &f->lower);
+	f->folder = wire_get_str(rest);
+	f->index = wire_get_str(rest);
+	return wire_done(rest) ? 0 : malformed("step", err);
+}
+
+/* Headers alone are read: most layers have nothing to record. */
+static bool index_records(const char *name, uint32_t ids)
+{
+	struct index_summary sum;
+	auto_fd int fd = open_no_symlinks(AT_FDCWD, name, O_RDONLY, 0);
+
+	return fd >= 0 && index_peek(fd, &sum) && (sum.highest_id >= ids || sum.devices);
+}
+
+static bool files_record(void *ctx, uint32_t ids)
+{
+	const struct step_files *f = ctx;
+
+	for (size_t i = 0; i < f->lower.len; i++)
+		if (index_records(f->lower.v[i], ids))
+			return true;
+	return false;
+}
+
+static bool holds_attributes(enum entry_type type)
+{
+	return type != ENTRY_SYMLINK && type != ENTRY_FIFO;
+}
+
+/*
+ * Tell the owner of what a layer records. Of what can hold no attribute the owner counts only if no layer above has
+ * another such object there, so the whole chain is asked.
+ */
+static int note_index(const struct tree_index *ix, const struct strv *names, struct tree_chain *chain,
+	struct owner *owner, int rootfd, struct err *err)
+{
+	for (size_t i = 0; i < index_len(ix); i++) {
+		struct owner_record r = { 0 };
+		struct tree_entry e, top;
+
+		index_get(ix, i, &e);
+		if (e.type == ENTRY_WHITEOUT || (e.uid == 0 && e.gid == 0 && !entry_is_device(&e)))
+			continue;
+		if (!holds_attributes(e.type)) {
+			if (chain->len == 0 && load_chain(names, chain, err) < 0)
+				return -1;
+			if (!chain_lookup(chain, e.path, &top) || top.uid != e.uid || top.gid != e.gid ||
+				top.type != e.type)
+				continue;
+		}
+		r.uid = e.uid;
+		r.gid = e.gid;
+		owner_note(owner, rootfd, e.path, &r);
+	}
+	return 0;
+}
+
+static int note_files(void *ctx, struct owner *owner, int rootfd, struct err *err)
+{
+	const struct step_files *f = ctx;
+	auto_chain chain = CHAIN_INIT;
+
+	for (size_t i = 0; i < f->lower.len; i++) {
+		AUTO(index_close) struct tree_index *ix = NULL;
+
+		if (!index_records(f->lower.v[i], 1))
+			continue;
+		ix = load_index(f->lower.v[i], err);
+		if (!ix || note_index(ix, &f->lower, &chain, owner, rootfd, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* Whether the folder holds nothing at all: many steps only look, and then no index below need be read. */
@@ -237,13 +317,18 @@ static bool is_empty(int fd)
 	return true;
 }
 
+static bool owner_beside(void *ctx, const char *path, struct owner_record *ret)
+{
+	return owner_of(ctx, path, ret);
+}
+
 /* The index of what stands in fd above the tree of the indexes called lower. */
-static int index_upper(int fd, const struct strv *lower, bool recorded_owner, struct index_sink *indexer,
+static int index_upper(int fd, const struct strv *lower, struct owner *owner, struct index_sink *indexer,
 	struct folder_walk_stats *stats, struct err *err)
 {
 	struct tree_chain chain;
 	struct folder_walk_options o = { .lower = &chain, .skip = rootfs_stub_names, .metadata_only = true,
-		.recorded_owner = recorded_owner };
+		.owner_of = owner_beside, .owner_ctx = owner };
 	struct tree_sink *sink = index_sink_of(indexer);
 	int rc;
 
@@ -256,28 +341,21 @@ static int index_upper(int fd, const struct strv *lower, bool recorded_owner, st
 	return rc;
 }
 
-/* In the supervisor of the step, see step_after: only names below the store are opened. */
-static int seal(struct wire *w, struct strbuf *reply, struct err *err)
+/* In the supervisor of the step, see step_hooks: only names below the store are opened. */
+static int seal(void *ctx, struct owner *owner, struct strbuf *reply, struct err *err)
 {
-	auto_strv names = STRV_INIT;
+	const struct step_files *f = ctx;
 	struct folder_walk_stats stats = { 0 };
 	AUTO(index_sink_free) struct index_sink *indexer = NULL;
 	AUTO(index_close) struct tree_index *ix = NULL;
 	auto_fd int fd = -1;
-	bool recorded_owner;
 
-	if (wire_done(w))
+	if (!*f->folder)
 		return 0;
 	indexer = index_sink_new(0);
-	auto_free char *folder = wire_get_str(w);
-	auto_free char *index = wire_get_str(w);
-	wire_get_strv(w, &names);
-	recorded_owner = wire_get_u64(w) != 0;
-	if (!wire_done(w))
-		return malformed("seal", err);
-	fd = open_in_store(folder, O_RDONLY | O_DIRECTORY, err);
-	if (fd < 0 || index_upper(fd, &names, recorded_owner, indexer, &stats, err) < 0 ||
-		save_index(indexer, index, err) < 0)
+	fd = open_in_store(f->folder, O_RDONLY | O_DIRECTORY, err);
+	if (fd < 0 || index_upper(fd, &f->lower, owner, indexer, &stats, err) < 0 ||
+		save_index(indexer, f->index, err) < 0)
 		return -1;
 	ix = index_of_sink(indexer);
 	wire_put_u64(reply, stats.entries);
@@ -287,7 +365,14 @@ static int seal(struct wire *w, struct strbuf *reply, struct err *err)
 
 static int run_step(struct job *job, struct err *err)
 {
-	return step_run(job, seal, err);
+	struct step_files files = { .lower = STRV_INIT };
+	struct step_hooks hooks = { read_files, files_record, note_files, seal, &files };
+	int rc = step_run(job, &hooks, err);
+
+	strv_release(&files.lower);
+	free(files.folder);
+	free(files.index);
+	return rc;
 }
 
 /* ---- layer ---- */
@@ -370,7 +455,6 @@ void tree_put(const struct tree_request *r, struct strbuf *p)
 	wire_put_strv(p, r->folders);
 	wire_put_strv(p, r->indexes);
 	wire_put_u64(p, r->as_folder);
-	wire_put_u64(p, r->recorded_owner);
 	wire_put_u64(p, (uint64_t)r->epoch);
 }
 
@@ -395,7 +479,7 @@ static int mount_merged(const struct strv *folders, struct err *err)
 	return open_in_root(merged, ".", O_RDONLY | O_DIRECTORY, 0);
 }
 
-/* Put the owner that the indexes record in place of the one on disk. */
+/* Put the owner and the device node that the indexes record in place of what is on disk. */
 struct owner_sink {
 	struct tree_sink sink;
 	struct tree_sink *next;
@@ -410,6 +494,11 @@ static int owner_entry(struct tree_sink *s, const struct tree_entry *e, struct e
 	if (chain_lookup(o->chain, e->path, &have)) {
 		copy.uid = have.uid;
 		copy.gid = have.gid;
+		if (entry_is_device(&have)) {
+			copy.type = have.type;
+			copy.major = have.major;
+			copy.minor = have.minor;
+		}
 	}
 	return o->next->entry(o->next, &copy, err);
 }
@@ -442,13 +531,12 @@ static int tree_run(struct job *job, struct err *err)
 	struct owner_sink owner = { { owner_entry, owner_data, owner_finish }, NULL, &chain };
 	auto_fd int merged = -1;
 	auto_strbuf nothing = STRBUF_INIT;
-	bool as_folder, recorded;
+	bool as_folder;
 
 	wire_init(&w, job->payload, job->len);
 	wire_get_strv(&w, &folders);
 	wire_get_strv(&w, &indexes);
 	as_folder = wire_get_u64(&w) != 0;
-	recorded = wire_get_u64(&w) != 0;
 	out.epoch = (int64_t)wire_get_u64(&w);
 	if (!wire_done(&w) || job->nfds != 1)
 		return malformed("tree", err);
@@ -467,7 +555,7 @@ static int tree_run(struct job *job, struct err *err)
 	if (merged < 0)
 		return -1;
 	umask(0);
-	if (folder_walk(merged, &walk, recorded ? &owner.sink : owner.next, NULL, err) < 0)
+	if (folder_walk(merged, &walk, &owner.sink, NULL, err) < 0)
 		return -1;
 	return job_reply(job, &nothing, err);
 }

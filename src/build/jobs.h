@@ -33,7 +33,6 @@ struct unpack_request {
 	uint64_t size;                /* UINT64_MAX: any */
 	const char *folder;           /* empty folder to fill, or NULL */
 	const char *index;            /* empty file to fill, or NULL */
-	bool chown;
 	bool plain_tree;              /* a root file system archive, not a layer (layer/tar_read.h) */
 };
 struct unpack_result {
@@ -47,14 +46,13 @@ struct unpack_result {
 void unpack_put(const struct unpack_request *r, struct strbuf *payload);
 
 /* JOB_SETTLE: the folder, its index, and the indexes below it, base first. No reply. */
-void settle_put(const char *folder, const char *index, const struct strv *lower, bool chown, struct strbuf *payload);
+void settle_put(const char *folder, const char *index, const struct strv *lower, struct strbuf *payload);
 
 /*
- * Behind the step_spec of JOB_STEP: the step's upper folder, where its index goes, and the indexes below it, base
- * first. A successful step then has a seal_result behind its step_result. Left out when nobody wants the files.
+ * Behind the step_spec of JOB_STEP: the indexes of what is below, base first; the step's upper folder, and where its
+ * index goes. A successful step then has a seal_result behind its step_result. Both NULL when nobody wants the files.
  */
-void seal_put(const char *folder, const char *index, const struct strv *lower, bool recorded_owner,
-	struct strbuf *payload);
+void seal_put(const char *folder, const char *index, const struct strv *lower, struct strbuf *payload);
 struct seal_result {
 	uint64_t entries, files_size;
 };
@@ -83,7 +81,6 @@ void remove_put(const struct strv *names, struct strbuf *payload);
 struct tree_request {
 	const struct strv *folders, *indexes;
 	bool as_folder;
-	bool recorded_owner;
 	int64_t epoch; /* clamp, or LAYER_EPOCH_NONE */
 };
 /* Append the request to a payload. */

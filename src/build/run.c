@@ -45,15 +45,18 @@ static void environment(const struct run_options *o, const struct image_config *
 	}
 }
 
-static int run_spec(struct session *s, struct step_spec *spec, struct err *err)
+static int run_spec(struct session *s, const struct snapchain *chain, struct step_spec *spec, struct err *err)
 {
+	auto_strv indexes = STRV_INIT;
 	auto_strbuf payload = STRBUF_INIT;
 	auto_strbuf reply = STRBUF_INIT;
 	struct step_result result;
 	struct wire w;
 	int stdio[3] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
 
+	snapchain_index_names(chain, &indexes);
 	step_spec_put(spec, &payload);
+	seal_put(NULL, NULL, &indexes, &payload);
 	if (session_call(s, JOB_STEP, &payload, stdio, 3, &reply, err) < 0)
 		return -1;
 	wire_init(&w, reply.buf, reply.len);
@@ -85,12 +88,14 @@ static int run_resolved(struct session *s, const struct run_options *o, struct r
 	if (rc == 0)
 		rc = snapchain_need_folders(s, &image->chain, err);
 	if (rc == 0)
+		rc = snapchain_need_indexes(s, &image->chain, err);
+	if (rc == 0)
 		rc = snapshot_new(s->store, &tmp, session_fingerprint(s), err);
 	if (rc == 0) {
 		snapchain_folder_names(s, &image->chain, &spec.lowers);
 		spec.upper = xasprintf("%s/fs", tmp.name);
 		spec.work = xasprintf("%s/work", tmp.name);
-		rc = run_spec(s, &spec, err);
+		rc = run_spec(s, &image->chain, &spec, err);
 		session_drop_snapshot(s, &tmp);
 	}
 	step_spec_release(&spec);

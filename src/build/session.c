@@ -83,7 +83,9 @@ static int prepare_store(struct session *s, struct err *err)
 {
 	if (mkdir_p(store_dirfd(s->store), STEP_PLACE, 0755) < 0)
 		return err_sys(err, "cannot create '%s' in the store", STEP_PLACE);
-	return rootfs_make_stub(store_dirfd(s->store), STEP_STUB, err);
+	if (rootfs_make_stub(store_dirfd(s->store), STEP_STUB, false, err) < 0)
+		return -1;
+	return rootfs_make_stub(store_dirfd(s->store), STEP_GATE_STUB, true, err);
 }
 
 struct holder *session_holder(struct session *s, struct err *err)
@@ -131,11 +133,6 @@ struct registry_client *session_client(struct session *s, struct err *err)
 const char *session_fingerprint(const struct session *s)
 {
 	return holder_idmap(s->holder)->fingerprint;
-}
-
-bool session_recorded_owner(const struct session *s)
-{
-	return holder_idmap(s->holder)->mode == ISOLATION_SINGLE;
 }
 
 int session_call(struct session *s, unsigned job, const struct strbuf *payload, const int *fds, size_t nfds,

@@ -69,8 +69,6 @@ struct holder *session_holder(struct session *s, struct err *err);
 struct registry_client *session_client(struct session *s, struct err *err);
 /* The fingerprint of the ID map: names the folder forms in the store. The holder runs. */
 const char *session_fingerprint(const struct session *s);
-/* Whether owners are recorded in indexes instead of set on disk (the one-id rung). The holder runs. */
-bool session_recorded_owner(const struct session *s);
 
 /* Run job (of build/jobs.h) in a worker: holder_call() with this session's holder. */
 int session_call(struct session *s, unsigned job, const struct strbuf *payload, const int *fds, size_t nfds,

@@ -99,7 +99,7 @@ static int unpack(struct session *s, int64_t id, const struct layer_form *form, 
 	auto_free char *fs = NULL;
 	auto_free char *file = NULL;
 	struct unpack_request r = { .blob = blob, .digest = form->digest, .diff_id = form->diff_id,
-		.size = form->size, .chown = !session_recorded_owner(s) };
+		.size = form->size };
 
 	if (folder) {
 		if (store_tmp_new(s->store, &tree, err) < 0)
@@ -371,7 +371,7 @@ static int settle(struct session *s, const struct snapchain *c, size_t i, struct
 
 	snapshot_folder_name(c->ids[i], session_fingerprint(s), folder);
 	snapchain_index_names(&lower, &names);
-	settle_put(folder, index, &names, !session_recorded_owner(s), &payload);
+	settle_put(folder, index, &names, &payload);
 	return session_call(s, JOB_SETTLE, &payload, NULL, 0, NULL, err);
 }
 

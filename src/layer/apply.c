@@ -13,6 +13,7 @@
 #include "base/fsutil.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/owner_record.h"
 #include "base/path.h"
 #include "base/strbuf.h"
 #include "layer/bounds.h"
@@ -27,6 +28,7 @@ struct meta {
 	uint32_t mtime_ns;
 	const struct tree_xattr *xattrs;
 	size_t nxattrs;
+	uint32_t node, major, minor; /* S_IFCHR or S_IFBLK: the file stands for a device node */
 };
 
 struct folder_writer {
@@ -59,20 +61,37 @@ struct folder_writer {
 
 /* ---- metadata ---- */
 
-static int set_owner(const struct folder_writer *w, int fd, const char *name, const struct meta *m,
-	struct err *err)
+/* What the file system is told: the owner, or 0 in place of an id that does not exist here. */
+static int set_native_owner(const struct folder_writer *w, int fd, const char *name,
+	const struct meta *m, struct err *err)
 {
-	if (!w->opt.chown || (m->uid == w->uid && m->gid == w->gid && !w->gid_inherited))
+	uid_t uid = m->uid < w->opt.ids ? m->uid : 0;
+	gid_t gid = m->gid < w->opt.ids ? m->gid : 0;
+
+	if (w->opt.ids == 0 || (uid == w->uid && gid == w->gid && !w->gid_inherited))
 		return 0;
-	if (fchownat(fd, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
+	if (fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+		return err_sys(
+			err, "cannot set the owner of '%s' to %u:%u", m->path, m->uid, m->gid);
+	return 0;
+}
+
+/* The owner of an open file or directory: a record says what the file system cannot. */
+static int set_owner(const struct folder_writer *w, int fd, const struct meta *m, struct err *err)
+{
+	struct owner_record r = {.uid = m->uid,
+		.gid = m->gid,
+		.type = m->node,
+		.major = m->major,
+		.minor = m->minor};
+
+	if (set_native_owner(w, fd, "", m, err) < 0)
+		return -1;
+	if (w->opt.ids == 0 || (m->uid < w->opt.ids && m->gid < w->opt.ids && !m->node))
 		return 0;
-	if (errno == EINVAL)
-		return err_set(err, ERR_SANDBOX,
-			"'%s' belongs to %u:%u, which is outside of the subordinate ids of this "
-			"user; a range of 65536 "
-			"ids in /etc/subuid and /etc/subgid is needed",
-			m->path, m->uid, m->gid);
-	return err_sys(err, "cannot set the owner of '%s' to %u:%u", m->path, m->uid, m->gid);
+	if (owner_record_put(fd, &r) < 0)
+		return err_sys(err, "cannot record the owner of '%s'", m->path);
+	return 0;
 }
 
 static int set_times(int fd, const char *name, const struct meta *m, struct err *err)
@@ -111,7 +130,7 @@ static int set_xattrs(struct folder_writer *w, int fd, const struct meta *m, str
 /* Owner first, as chown clears capabilities and suid bits; then attributes, mode, times (2.5). */
 static int set_all(struct folder_writer *w, int fd, const struct meta *m, struct err *err)
 {
-	if (set_owner(w, fd, "", m, err) < 0 || set_xattrs(w, fd, m, err) < 0)
+	if (set_owner(w, fd, m, err) < 0 || set_xattrs(w, fd, m, err) < 0)
 		return -1;
 	if (fchmod(fd, m->mode) < 0)
 		return err_sys(err, "cannot set the mode of '%s'", m->path);
@@ -147,6 +166,9 @@ static struct meta meta_of(const struct tree_entry *e)
 		.gid = e->gid,
 		.mtime = e->mtime,
 		.mtime_ns = e->mtime_ns,
+		.node = e->type == ENTRY_CHAR ? S_IFCHR : e->type == ENTRY_BLOCK ? S_IFBLK : 0,
+		.major = e->major,
+		.minor = e->minor,
 	};
 }
 
@@ -425,7 +447,7 @@ static int take_other(struct folder_writer *w, const struct tree_entry *e, struc
 	const char *name = path_base(e->path);
 	struct meta m = meta_of(e);
 
-	if (dir_fd < 0 || set_owner(w, dir_fd, name, &m, err) < 0)
+	if (dir_fd < 0 || set_native_owner(w, dir_fd, name, &m, err) < 0)
 		return -1;
 	if (fifo && fchmodat(dir_fd, name, m.mode, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(err, "cannot set the mode of '%s'", e->path);
@@ -560,6 +582,8 @@ static int writer_entry(struct tree_sink *sink, const struct tree_entry *e, stru
 		return create(w, e, try_hardlink, err) < 0 ? -1 : 0;
 	case ENTRY_CHAR:
 	case ENTRY_BLOCK:
+		if (w->opt.ids > 0)
+			return take_file(w, e, err);
 		if (w->devices++ == 0)
 			log_debug("device nodes are not made: '%s'", e->path);
 		return 0;
@@ -759,9 +783,9 @@ static int settle_whiteout(struct folder_writer *w, const struct tree_entry *e,
 }
 
 int folder_settle(int root_fd, const struct tree_index *ix, const struct tree_chain *lower,
-	bool chown, struct err *err)
+	uint32_t ids, struct err *err)
 {
-	struct folder_writer_options opt = {.chown = chown};
+	struct folder_writer_options opt = {.ids = ids};
 	AUTO(folder_writer_free) struct folder_writer *w = folder_writer_new(root_fd, &opt, err);
 
 	if (!w)

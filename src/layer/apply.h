@@ -4,8 +4,9 @@
  *
  *   whiteout           character device 0:0 (mknod(2) needs no privilege for it since Linux 5.8)
  *   opaque directory   xattr user.overlay.opaque = "y"
- *   device node        not made, counted
- *   owner              by chown, or, without subordinate ids, in the index alone
+ *   device node        an empty file with a record; in a plain folder not made, but counted
+ *   owner              by chown where the id exists, else by a record (base/owner_record.h); of what can
+ *                      hold none (links) in the index alone
  *
  * Everything happens by *at() calls on a parent descriptor that was resolved inside the folder; the
  * last component of a name is never followed.
@@ -25,13 +26,13 @@
 struct folder_writer;
 
 struct folder_writer_options {
-	bool chown;	      /* set owners; false in the one-id mode */
+	uint32_t ids;	      /* user and group ids below it exist here; 0: owners are left alone */
 	bool xattr_errors_ok; /* a security.capability that cannot be set is only counted */
 	bool plain; /* a folder for a person (-o type=local): whiteouts and opaque are ERR_INPUT */
 };
 
 /*
- * Start writing below root_fd (a directory; borrowed). opt may be NULL: no chown.
+ * Start writing below root_fd (a directory; borrowed). opt may be NULL: owners are left alone.
  * Returns it, owned by the caller, or NULL and *err: ERR_SYSTEM.
  */
 struct folder_writer *folder_writer_new(
@@ -45,11 +46,10 @@ DEFINE_AUTO(struct folder_writer *, folder_writer_free)
  *   ERR_INPUT        a name below a file of the same layer, a hard link to a directory, a loop of
  *                    links
  *   ERR_UNSUPPORTED  a hard link to a path that is not in this layer
- *   ERR_SANDBOX      an id that the user namespace does not map (chown fails with EINVAL)
  *   ERR_SYSTEM, ERR_DISK
  */
 struct tree_sink *folder_writer_sink(struct folder_writer *w);
-/* Device nodes that were not made. */
+/* Device nodes that were not made: of a plain folder. */
 uint64_t folder_writer_skipped_devices(const struct folder_writer *w);
 /* Extended attributes that could not be set. */
 uint64_t folder_writer_skipped_xattrs(const struct folder_writer *w);
@@ -64,11 +64,11 @@ uint64_t folder_writer_made(const struct folder_writer *w);
  *
  *   ix     the index of the layer in root_fd
  *   lower  the chain below it; empty for a base layer
- *   chown  as in folder_writer_options
+ *   ids    as in folder_writer_options
  *
- * Returns 0, or -1 and *err: ERR_SYSTEM, ERR_SANDBOX.
+ * Returns 0, or -1 and *err: ERR_SYSTEM.
  */
 int folder_settle(int root_fd, const struct tree_index *ix, const struct tree_chain *lower,
-	bool chown, struct err *err);
+	uint32_t ids, struct err *err);
 
 #endif

@@ -75,10 +75,25 @@ struct node {
 	bool opaque;	      /* user.overlay.opaque = y */
 	bool marks_whiteouts; /* = x */
 	bool xattr_whiteout;
+	bool recorded; /* its owner comes from a record */
 	int fd; /* of a regular file or directory, else -1 */
 };
 
 /* ---- attributes ---- */
+
+/* The owner that is recorded, and the device node that the empty file stands for. */
+static void apply_record(struct node *n, const struct owner_record *r)
+{
+	n->recorded = true;
+	n->e.uid = r->uid;
+	n->e.gid = r->gid;
+	if (!r->type || n->e.type != ENTRY_FILE)
+		return;
+	n->e.type = S_ISCHR(r->type) ? ENTRY_CHAR : ENTRY_BLOCK;
+	n->e.major = r->major;
+	n->e.minor = r->minor;
+	n->e.size = 0;
+}
 
 static int add_xattr(struct walk *w, struct node *n, const char *name, size_t *cap, struct err *err)
 {
@@ -173,6 +188,11 @@ static int read_xattrs(struct walk *w, struct node *n, struct err *err)
 			else if (add_xattr(w, n, p, &cap, err) < 0)
 				return -1;
 		} else {
+			struct owner_record record;
+
+			if (!w->opt->plain && strcmp(p, OWNER_XATTR) == 0 &&
+				owner_record_get(n->fd, &record))
+				apply_record(n, &record);
 			w->stats.dropped_xattrs++;
 		}
 	}
@@ -226,8 +246,8 @@ static void set_common(struct walk *w, struct node *n)
 
 	n->e.path = w->path.buf;
 	n->e.mode = st->st_mode & 07777;
-	n->e.uid = st->st_uid;
-	n->e.gid = st->st_gid;
+	n->e.uid = w->opt->as_root ? 0 : st->st_uid;
+	n->e.gid = w->opt->as_root ? 0 : st->st_gid;
 	n->e.mtime = st->st_mtim.tv_sec;
 	n->e.mtime_ns = (uint32_t)st->st_mtim.tv_nsec;
 }
@@ -622,19 +642,37 @@ static int walk_subdir(struct walk *w, struct level *up, struct node *n,
 	return walk_dir(w, n, &self, cover, err);
 }
 
+/*
+ * A step wrote it. What can hold no record has one with the supervisor; what has none, in a directory that hands on a
+ * recorded group, was made by root, and got that group as it would from the kernel.
+ */
+static int find_owner(struct walk *w, struct node *n, const struct tree_entry *dir, struct err *err)
+{
+	struct owner_record r;
+
+	if (n->recorded)
+		return 0;
+	if (n->fd < 0 && w->opt->owner_of(w->opt->owner_ctx, w->path.buf, &r)) {
+		apply_record(n, &r);
+		return 0;
+	}
+	if (!(dir->mode & S_ISGID) || n->e.uid != 0 || n->e.gid != 0 || dir->gid == 0)
+		return 0;
+	r = (struct owner_record){.uid = 0, .gid = dir->gid};
+	apply_record(n, &r);
+	if (n->fd >= 0 && owner_record_put(n->fd, &r) < 0)
+		return err_sys(err, "cannot record the owner of '%s'", w->path.buf);
+	return 0;
+}
+
 static int walk_node(
 	struct walk *w, struct node *n, struct level *up, enum cover cover, struct err *err)
 {
 	struct tree_entry below;
 	bool has_below = cover != COVER_OPAQUE && lower_lookup(w, w->path.buf, &below);
 
-	if (w->opt->recorded_owner) {
-		/* below an opaque directory everything is new */
-		bool same = has_below && cover == COVER_NONE && below.type == n->e.type;
-
-		n->e.uid = same ? below.uid : 0;
-		n->e.gid = same ? below.gid : 0;
-	}
+	if (w->opt->owner_of && find_owner(w, n, up->e, err) < 0)
+		return -1;
 	if (!has_below && is_stub(w, w->path.buf) && is_empty_stub(w, n))
 		return 0;
 	if (n->e.type == ENTRY_DIR)
@@ -712,10 +750,6 @@ static int walk_root(struct walk *w, int root_fd, struct err *err)
 
 	if (result == 0) {
 		lower_lookup(w, "", &below);
-		if (w->opt->recorded_owner) {
-			n.e.uid = below.uid;
-			n.e.gid = below.gid;
-		}
 		n.e.path = "";
 		n.e.opaque = n.opaque && !w->opt->lower;
 		if ((w->opt->root_entry && (n.e.mode != below.mode || n.e.uid != below.uid ||

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/owner_record.h"
 #include "layer/chain.h"
 #include "layer/tree.h"
 
@@ -21,10 +22,13 @@ struct folder_walk_options {
 	 */
 	const struct tree_chain *lower;
 	/*
-	 * One-id mode: every file on disk belongs to one id, so the owner is that of the same path
-	 * in lower if that has the same type, else 0:0.
+	 * An upper that a step wrote: who knows the records of objects that can hold none
+	 * (base/owner_record.h), by path; and a file without a record in a setgid directory that
+	 * has one gets the directory's group, which is written as its record. NULL: neither.
 	 */
-	bool recorded_owner;
+	bool (*owner_of)(void *ctx, const char *path, struct owner_record *ret);
+	void *owner_ctx;
+	bool as_root; /* a file without a record is 0:0, whoever it belongs to on disk */
 	/* Paths (tree.h), NULL-terminated, never reported if they are empty files or directories
 	 * that lower does not have: mount stubs. NULL: none. */
 	const char *const *skip;
@@ -41,7 +45,8 @@ struct folder_walk_stats {
 };
 
 /*
- * Walk the directory root_fd (borrowed) and feed sink; real metadata of all parents of what is
+ * Walk the directory root_fd (borrowed) and feed sink; a file's record says who owns it and whether it
+ * is a device node, unless the folder is plain. Real metadata of all parents of what is
  * reported are reported before it. Hard links are grouped within the folder. opt and ret may be
  * NULL. The sink's finish() is called.
  *

@@ -34,8 +34,14 @@ struct tree_index {
 	struct tree_xattr *xattrs;
 	uint8_t *hides; /* one bit per record: it or a directory above it is opaque */
 	uint64_t total_size;
-	bool whiteouts;
+	uint32_t highest_id;
+	bool whiteouts, devices;
 };
+
+bool index_counts_as_device(const struct tree_entry *e)
+{
+	return entry_is_device(e) && strncmp(e->path, "dev/", 4) != 0;
+}
 
 uint32_t index_crc(const void *data, size_t n)
 {
@@ -160,6 +166,12 @@ static int check_record(
 		ix->hides[i / 8] |= (uint8_t)(1u << (i % 8));
 	if (r->type == ENTRY_WHITEOUT)
 		ix->whiteouts = true;
+	if (index_counts_as_device(&(struct tree_entry){.type = (enum entry_type)r->type, .path = path}))
+		ix->devices = true;
+	if (le32toh(r->uid) > ix->highest_id)
+		ix->highest_id = le32toh(r->uid);
+	if (le32toh(r->gid) > ix->highest_id)
+		ix->highest_id = le32toh(r->gid);
 	if (__builtin_add_overflow(ix->total_size, le64toh(r->size), &ix->total_size))
 		return corrupt(err, "its sizes overflow");
 	return 0;
@@ -180,7 +192,7 @@ static int load(struct tree_index *ix, struct err *err)
 	if (le32toh(h.version) != INDEX_VERSION)
 		return err_set(err, ERR_CORRUPT, "the tree index has version %u, not %u",
 			le32toh(h.version), INDEX_VERSION);
-	if ((le32toh(h.flags) & ~INDEX_HAS_WHITEOUTS) || h.reserved || h.reserved2)
+	if ((le32toh(h.flags) & ~(INDEX_HAS_WHITEOUTS | INDEX_HAS_DEVICES)) || h.reserved)
 		return corrupt(err, "its header has unknown fields");
 	n = le64toh(h.records);
 	nx = le64toh(h.xattrs);
@@ -207,8 +219,9 @@ static int load(struct tree_index *ix, struct err *err)
 	for (size_t i = 0; i < ix->len; i++)
 		if (check_record(ix, i, &up, nx, err) < 0)
 			return -1;
-	if (ix->total_size != le64toh(h.total_size) ||
-		ix->whiteouts != ((le32toh(h.flags) & INDEX_HAS_WHITEOUTS) != 0))
+	if (ix->total_size != le64toh(h.total_size) || ix->highest_id != le32toh(h.highest_id) ||
+		ix->whiteouts != ((le32toh(h.flags) & INDEX_HAS_WHITEOUTS) != 0) ||
+		ix->devices != ((le32toh(h.flags) & INDEX_HAS_DEVICES) != 0))
 		return corrupt(err, "its header does not fit its records");
 	return 0;
 }
@@ -259,6 +272,18 @@ struct tree_index *index_open(int fd, struct err *err)
 		return NULL;
 	}
 	return ix;
+}
+
+bool index_peek(int fd, struct index_summary *ret)
+{
+	struct index_header h;
+
+	if (pread(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h) ||
+		memcmp(h.magic, INDEX_MAGIC, sizeof(h.magic)) != 0 || le32toh(h.version) != INDEX_VERSION)
+		return false;
+	ret->highest_id = le32toh(h.highest_id);
+	ret->devices = le32toh(h.flags) & INDEX_HAS_DEVICES;
+	return true;
 }
 
 int index_write(const struct tree_index *ix, int fd, struct err *err)

@@ -3,11 +3,12 @@
  * (design.md section 5). All integers little-endian.
  *
  *   header    0  magic "WHITIDX1"
- *             8  u32 version (1)          12  u32 CRC-32 of everything after the header
+ *             8  u32 version (2)          12  u32 CRC-32 of everything after the header
  *            16  u64 records             24  u64 xattrs
  *            32  u64 bytes of the string area
  *            40  u64 sum of the sizes of all files
- *            48  u32 flags (1: holds whiteouts)  52  u32 0   56 u64 0
+ *            48  u32 flags (1: holds whiteouts, 2: holds device nodes outside of /dev)
+ *            52  u32 highest uid or gid of a record                   56  u64 0
  *   records  64  112 bytes each: u64 path offset, u32 path length, u32 link length,
  *                u64 link offset, u64 size, i64 mtime, u32 mtime ns, u32 uid, u32 gid, u16 mode,
  *                u8 type (enum entry_type), u8 flags (1 opaque, 2 implied, 4 digest, 8 link),
@@ -79,6 +80,14 @@ int index_write(const struct tree_index *ix, int fd, struct err *err);
 /* Unmap and free; accepts NULL. */
 void index_close(struct tree_index *ix);
 DEFINE_AUTO(struct tree_index *, index_close)
+
+/* What its header says of an index, which is not read otherwise. */
+struct index_summary {
+	uint32_t highest_id; /* uid or gid of any record */
+	bool devices;        /* nodes outside of /dev */
+};
+/* Read it from fd (by pread). Returns whether fd begins as an index. */
+bool index_peek(int fd, struct index_summary *ret);
 
 /* Records, the root included: at least 1. */
 size_t index_len(const struct tree_index *ix);

@@ -8,8 +8,9 @@
 #include "layer/index.h"
 
 #define INDEX_MAGIC "WHITIDX1"
-#define INDEX_VERSION 1u
+#define INDEX_VERSION 2u
 #define INDEX_HAS_WHITEOUTS 1u
+#define INDEX_HAS_DEVICES 2u
 #define INDEX_OPAQUE 1u
 #define INDEX_IMPLIED 2u
 #define INDEX_DIGEST 4u
@@ -24,8 +25,8 @@ struct index_header {
 	uint64_t strings;
 	uint64_t total_size;
 	uint32_t flags;
-	uint32_t reserved;
-	uint64_t reserved2;
+	uint32_t highest_id;
+	uint64_t reserved;
 };
 _Static_assert(sizeof(struct index_header) == 64, "as documented");
 
@@ -51,6 +52,8 @@ struct index_xattr {
 };
 _Static_assert(sizeof(struct index_xattr) == 24, "as documented");
 
+/* Whether the entry is a device node that a step could see: its /dev is none of the image's. */
+bool index_counts_as_device(const struct tree_entry *e);
 /* The CRC-32 (as gzip) of n bytes. */
 uint32_t index_crc(const void *data, size_t n);
 /* Turn n bytes of an index (malloc(), taken over) into an opened one; NULL and *err as

@@ -540,7 +540,7 @@ static void encode(struct index_sink *s, struct record **sorted, size_t len)
 	struct index_header h = {.version = htole32(INDEX_VERSION)};
 	struct index_record *records = xcalloc(len, sizeof(*records));
 	uint64_t n = 0, nx = 0, total = 0;
-	uint32_t flags = 0;
+	uint32_t flags = 0, highest = 0;
 	uint8_t *p;
 
 	for (size_t i = 0; i < len; i++) {
@@ -558,6 +558,12 @@ static void encode(struct index_sink *s, struct record **sorted, size_t len)
 			total += e->size;
 		if (e->type == ENTRY_WHITEOUT)
 			flags |= INDEX_HAS_WHITEOUTS;
+		if (index_counts_as_device(e))
+			flags |= INDEX_HAS_DEVICES;
+		if (e->uid > highest)
+			highest = e->uid;
+		if (e->gid > highest)
+			highest = e->gid;
 	}
 	memcpy(h.magic, INDEX_MAGIC, sizeof(h.magic));
 	h.records = htole64(n);
@@ -565,6 +571,7 @@ static void encode(struct index_sink *s, struct record **sorted, size_t len)
 	h.strings = htole64(strings.len);
 	h.total_size = htole64(total);
 	h.flags = htole32(flags);
+	h.highest_id = htole32(highest);
 	s->out_len = sizeof(h) + n * sizeof(*records) + xattrs.len + strings.len;
 	s->out = p = xmalloc(s->out_len);
 	p += sizeof(h);

@@ -71,6 +71,11 @@ struct tree_sink *tree_null_sink(void)
 	return &sink;
 }
 
+bool entry_is_device(const struct tree_entry *e)
+{
+	return e->type == ENTRY_CHAR || e->type == ENTRY_BLOCK;
+}
+
 const char *entry_type_name(enum entry_type type)
 {
 	switch (type) {

@@ -82,6 +82,9 @@ void tree_tee_init(struct tree_tee *t, struct tree_sink *a, struct tree_sink *b)
 /* A sink that drops everything; shared, never NULL, not to be released. */
 struct tree_sink *tree_null_sink(void);
 
+/* Whether the entry is a device node. */
+bool entry_is_device(const struct tree_entry *e);
+
 /* "file", "directory", "symbolic link", ...; never NULL. */
 const char *entry_type_name(enum entry_type type);
 

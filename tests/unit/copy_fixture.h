@@ -34,7 +34,7 @@ static UNUSED int setup(void **state)
 	f->text = (struct strbuf)STRBUF_INIT;
 	f->spec = (struct copy_spec)COPY_SPEC_INIT;
 	f->spec.from_context = true;
-	f->spec.recorded_owner = geteuid() != 0;
+	f->spec.ids = geteuid() == 0 ? UINT32_MAX : 0;
 	f->spec.compression = COMPRESSION_NONE;
 	f->spec.epoch = LAYER_EPOCH_NONE;
 	f->spec.now = NOW;

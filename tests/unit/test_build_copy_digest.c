@@ -316,7 +316,6 @@ static void takes_recorded_owners(void **state)
 	strv_release(&f->spec.base_folders);
 	strv_release(&f->spec.base_blobs);
 	strv_release(&f->spec.base_indexes);
-	f->spec.recorded_owner = true;
 	assert_copied(f, "/current", "/x", "d x 755 0:0\nf x/new 644 1:2 1\n");
 	assert_copied(f, "/", "/y", "d y 755 0:0\nd y/app 755 1:2\nf y/app/new 644 1:2 1\nl y/current 777 0:0 -> /app\n");
 }

@@ -127,7 +127,7 @@ static void tree_is_made_as_it_was(void **state)
 
 static void owners_are_set_on_request(void **state)
 {
-	struct folder_writer_options opt = {.chown = true};
+	struct folder_writer_options opt = {.ids = UINT32_MAX};
 	auto_strbuf tar = STRBUF_INIT;
 	struct err err = ERR_INIT;
 	struct stat st;
@@ -450,7 +450,7 @@ static void settling_takes_metadata_from_below(void **state)
 	}
 	ix = index_of_sink(ixs);
 	chain_push(&lower, below);
-	assert_ok(folder_settle(b.fd, ix, &lower, geteuid() == 0, &err));
+	assert_ok(folder_settle(b.fd, ix, &lower, geteuid() == 0 ? UINT32_MAX : 0, &err));
 	st = stat_of(b.fd, "usr/share");
 	assert_int_equal(st.st_mode, S_IFDIR | 0700);
 	assert_int_equal(st.st_mtim.tv_sec, 5);
@@ -459,7 +459,7 @@ static void settling_takes_metadata_from_below(void **state)
 	assert_int_equal(stat_of(b.fd, "own").st_mode, S_IFDIR | 0755);
 	assert_true(is_whiteout(b.fd, "usr/share/old"));
 	assert_false(is_there(b.fd, "usr/share/never"));
-	assert_ok(folder_settle(b.fd, ix, &nothing, false, &err));
+	assert_ok(folder_settle(b.fd, ix, &nothing, 0, &err));
 	assert_false(is_there(b.fd, "usr/share/old"));
 	assert_int_equal(stat_of(b.fd, "usr/share").st_mtim.tv_sec, 5);
 	box_close(&b);

@@ -51,7 +51,7 @@ static void fill(int fd)
 static void pack(int folder, int blob, struct index_sink *ixs, struct layer_info *info)
 {
 	struct layer_write_options opt = LAYER_WRITE_INIT;
-	struct folder_walk_options walk = {.recorded_owner = true};
+	struct folder_walk_options walk = {.as_root = true};
 	struct err err = ERR_INIT;
 	AUTO(layer_writer_free) struct layer_writer *w = NULL;
 
@@ -304,7 +304,7 @@ static void tar_reads_what_we_write(void **state)
 			.compression = COMPRESSION_NONE, .epoch = LAYER_EPOCH_NONE};
 		struct err err = ERR_INIT;
 		AUTO(layer_writer_free) struct layer_writer *w = layer_writer_new(blob, &opt, &err);
-		struct folder_walk_options walk = {.recorded_owner = true};
+		struct folder_walk_options walk = {.as_root = true};
 
 		assert_ok(folder_walk(from.fd, &walk, layer_writer_sink(w), NULL, &err));
 		layer_writer_info(w, &info);

@@ -22,7 +22,7 @@ static void box_close(struct box *b)
 
 static void assert_walk(struct box *b, const struct folder_walk_options *opt, const char *expected)
 {
-	struct folder_walk_options as_root = {.recorded_owner = true};
+	struct folder_walk_options as_root = {.as_root = true};
 	struct recorder r = RECORDER_INIT;
 	struct err err = ERR_INIT;
 
@@ -43,11 +43,20 @@ static int walk(struct box *b, const struct folder_walk_options *opt, struct err
 	return result;
 }
 
+/* The record that a copied-up file brings along from below. */
+static void record_owner(const struct box *b, const char *path, uint32_t uid, uint32_t gid)
+{
+	struct owner_record r = {.uid = uid, .gid = gid};
+	auto_fd int fd = openat(b->fd, path, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(owner_record_put(fd, &r), 0);
+}
+
 /* An index of what a folder holds now. */
 static struct tree_index *snapshot(struct box *b, unsigned flags)
 {
 	AUTO(index_sink_free) struct index_sink *s = index_sink_new(flags);
-	struct folder_walk_options opt = {.recorded_owner = true};
+	struct folder_walk_options opt = {.as_root = true};
 	struct err err = ERR_INIT;
 
 	assert_ok(folder_walk(b->fd, &opt, index_sink_of(s), NULL, &err));
@@ -188,7 +197,7 @@ static void names_of_whiteouts_are_refused(void **state)
 static void unchanged_entries_are_left_out(void **state)
 {
 	AUTO(index_close) struct tree_index *ix = NULL;
-	struct folder_walk_options opt = {.recorded_owner = true};
+	struct folder_walk_options opt = {.as_root = true};
 	auto_chain lower = CHAIN_INIT;
 	struct box b;
 
@@ -219,7 +228,7 @@ static void pointless_whiteouts_are_left_out(void **state)
 {
 	static const char *const low[] = {"d d", "f d/a", "f f", NULL};
 	AUTO(index_close) struct tree_index *ix = index_of(low);
-	struct folder_walk_options opt = {.recorded_owner = true};
+	struct folder_walk_options opt = {.as_root = true};
 	auto_chain lower = CHAIN_INIT;
 	struct box b;
 
@@ -228,6 +237,7 @@ static void pointless_whiteouts_are_left_out(void **state)
 	opt.lower = &lower;
 	box_open(&b);
 	put_dir(b.fd, "d");
+	record_owner(&b, "d", 1, 2);
 	put_whiteout(b.fd, "d/a");
 	put_whiteout(b.fd, "d/never");
 	put_whiteout(b.fd, "f");
@@ -242,7 +252,7 @@ static void opaque_directories_are_spelled_out(void **state)
 	static const char *const low[] = {
 		"d d", "f d/a", "f d/b", "d d/s", "f d/s/x", "f d/s/y", "f file", NULL};
 	AUTO(index_close) struct tree_index *ix = index_of(low);
-	struct folder_walk_options opt = {.recorded_owner = true};
+	struct folder_walk_options opt = {.as_root = true};
 	auto_chain lower = CHAIN_INIT;
 	struct box b;
 
@@ -251,6 +261,7 @@ static void opaque_directories_are_spelled_out(void **state)
 	opt.lower = &lower;
 	box_open(&b);
 	put_dir(b.fd, "d");
+	record_owner(&b, "d", 1, 2);
 	put_xattr(b.fd, "d", "user.overlay.opaque", "y");
 	put_file(b.fd, "d/b", "new");
 	put_dir(b.fd, "d/s"); /* not marked, but nothing of the old shows */
@@ -268,7 +279,7 @@ static void large_opaque_directories_stay_so(void **state)
 	AUTO(index_sink_free) struct index_sink *s = index_sink_new(0);
 	struct tree_sink *sink = index_sink_of(s);
 	AUTO(index_close) struct tree_index *ix = NULL;
-	struct folder_walk_options opt = {.recorded_owner = true};
+	struct folder_walk_options opt = {.as_root = true};
 	auto_chain lower = CHAIN_INIT;
 	struct err err = ERR_INIT;
 	struct box b;
@@ -318,7 +329,7 @@ static void mount_stubs_are_skipped_while_empty(void **state)
 		"etc/resolv.conf", "run", "run/secrets", "run/secrets/x", "full", NULL};
 	static const char *const low[] = {"d etc", NULL};
 	AUTO(index_close) struct tree_index *ix = index_of(low);
-	struct folder_walk_options opt = {.recorded_owner = true, .skip = skip};
+	struct folder_walk_options opt = {.as_root = true, .skip = skip};
 	auto_chain lower = CHAIN_INIT;
 	struct box b;
 
@@ -327,6 +338,7 @@ static void mount_stubs_are_skipped_while_empty(void **state)
 	opt.lower = &lower;
 	box_open(&b);
 	put_dir(b.fd, "etc");
+	record_owner(&b, "etc", 1, 2);
 	put_file(b.fd, "etc/resolv.conf", "");
 	put_dir(b.fd, "run");
 	put_dir(b.fd, "run/secrets");
@@ -340,22 +352,72 @@ static void mount_stubs_are_skipped_while_empty(void **state)
 	box_close(&b);
 }
 
-static void recorded_owners_come_from_below(void **state)
+/* The supervisor's table: links have no attributes. */
+static bool owner_of_link(void *ctx, const char *path, struct owner_record *ret)
 {
-	static const char *const low[] = {"f f", "d g", "f h", NULL};
+	*ret = (struct owner_record){.uid = 7, .gid = 8};
+	return strcmp(path, ctx) == 0;
+}
+
+static void recorded_owners_count(void **state)
+{
+	static const char *const low[] = {"f same", "f changed", NULL};
 	AUTO(index_close) struct tree_index *ix = index_of(low);
-	struct folder_walk_options opt = {.recorded_owner = true};
+	struct folder_walk_options opt = {.as_root = true};
+	struct owner_record null = {.type = S_IFCHR, .major = 1, .minor = 3};
 	auto_chain lower = CHAIN_INIT;
 	struct box b;
 
 	(void)state;
 	chain_push(&lower, ix);
 	opt.lower = &lower;
+	opt.owner_of = owner_of_link;
+	opt.owner_ctx = (char[]){"own"};
 	box_open(&b);
-	put_file(b.fd, "f", "changed");
-	put_file(b.fd, "g", "no directory any more");
-	put_file(b.fd, "n", "new");
-	assert_walk(&b, &opt, "f f 644 1:2 7\nf g 644 0:0 21\nf n 644 0:0 3\n");
+	put_file(b.fd, "same", "7 bytes");
+	set_mtime(b.fd, "same", 5);
+	record_owner(&b, "same", 1, 2);
+	put_file(b.fd, "changed", ""); /* by a new file of root's in its place */
+	set_mtime(b.fd, "changed", 5);
+	put_file(b.fd, "null", "");
+	{
+		auto_fd int fd = openat(b.fd, "null", O_RDONLY | O_CLOEXEC);
+
+		assert_int_equal(owner_record_put(fd, &null), 0);
+	}
+	assert_int_equal(symlinkat("x", b.fd, "own"), 0);
+	assert_int_equal(symlinkat("x", b.fd, "roots"), 0);
+	assert_walk(&b, &opt,
+		"f changed 644 0:0 0\nc null 644 0:0\nl own 777 7:8 -> x\nl roots 777 0:0 -> x\nf same 644 1:2 7\n");
+	opt.plain = true; /* a context: such an attribute means nothing there */
+	opt.lower = NULL;
+	opt.owner_of = NULL;
+	assert_walk(&b, &opt,
+		"f changed 644 0:0 0\nf null 644 0:0 0\nl own 777 0:0 -> x\nl roots 777 0:0 -> x\nf same 644 0:0 7\n");
+	box_close(&b);
+}
+
+static void setgid_directories_hand_their_group_on(void **state)
+{
+	struct folder_walk_options opt = {.as_root = true, .owner_of = owner_of_link, .owner_ctx = (char[]){""}};
+	struct owner_record got;
+	struct box b;
+
+	(void)state;
+	box_open(&b);
+	put_dir(b.fd, "mail");
+	record_owner(&b, "mail", 0, 8);
+	assert_int_equal(fchmodat(b.fd, "mail", 02775, 0), 0);
+	put_file(b.fd, "mail/new", "");
+	put_file(b.fd, "mail/roots", "");
+	record_owner(&b, "mail/roots", 0, 0);
+	assert_walk(&b, &opt, "d mail 2775 0:8\nf mail/new 644 0:8 0\nf mail/roots 644 0:0 0\n");
+	{
+		auto_fd int fd = openat(b.fd, "mail/new", O_RDONLY | O_CLOEXEC);
+
+		assert_true(owner_record_get(fd, &got)); /* for the step after */
+		assert_int_equal(got.gid, 8);
+	}
 	box_close(&b);
 }
 
@@ -413,7 +475,7 @@ static void files_that_change_are_noticed(void **state)
 
 static void root_is_told_on_request(void **state)
 {
-	struct folder_walk_options opt = {.recorded_owner = true, .root_entry = true};
+	struct folder_walk_options opt = {.as_root = true, .root_entry = true};
 	struct box b;
 
 	(void)state;
@@ -461,7 +523,8 @@ int main(void)
 		cmocka_unit_test(attribute_whiteouts_need_their_directory),
 		cmocka_unit_test(mount_stubs_are_skipped_while_empty),
 		cmocka_unit_test(attribute_values_may_hold_any_byte),
-		cmocka_unit_test(recorded_owners_come_from_below),
+		cmocka_unit_test(recorded_owners_count),
+		cmocka_unit_test(setgid_directories_hand_their_group_on),
 		cmocka_unit_test(metadata_alone_reads_no_file),
 		cmocka_unit_test(files_that_change_are_noticed),
 		cmocka_unit_test(root_is_told_on_request),

@@ -114,7 +114,7 @@ static struct tree_index *unpack(struct strbuf *tar, int fd, const struct tree_c
 	if (layer_read(blob, NULL, &tee.sink, NULL, &err) < 0)
 		expect(false, err.msg);
 	ix = index_of_sink(s);
-	if (folder_settle(fd, ix, lower, false, &err) < 0)
+	if (folder_settle(fd, ix, lower, 0, &err) < 0)
 		expect(false, err.msg);
 	return ix;
 }

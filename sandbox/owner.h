@@ -1,0 +1,86 @@
+/*
+ * Recorded ownership (spec/sandbox.md section 3): the supervisor of a step answers calls about owners and ids, so that
+ * chown, setuid, mknod and the like behave as for root of a whole range of ids, although the files belong to one id.
+ *
+ *   supervisor  owner_new(), owner_note() what the layers below record; clone init; owner_accept(), owner_start();
+ *               when every process of the step is dead owner_stop(); owner_of() for the layer
+ *   program     owner_install(), last before exec
+ *
+ * Who owns a file is an attribute of it (base/owner_record.h). It is fidelity, never a wall: the sandbox holds without.
+ * Not kept (README.md lists them): permissions between users of the step, access(2), owners of sockets in bind(2).
+ */
+#ifndef WHITTLE_SANDBOX_OWNER_H
+#define WHITTLE_SANDBOX_OWNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/owner_record.h"
+#include "base/strv.h"
+#include "sandbox/owner_filter.h"
+#include "sandbox/user.h"
+
+#define OWNER_GATE_FOLDER ".whittle" /* of the step's /dev: the accelerator and what it maps */
+#define OWNER_PRELOAD "etc/ld.so.preload"
+
+struct owner;
+
+struct owner_options {
+	const struct owner_filter *filter; /* borrowed */
+	uint32_t ids;        /* ids below it exist in the user namespace */
+	int rootfd;          /* the merged root file system */
+	uint64_t store_dev;  /* st_dev of the store: records may be written on files there */
+	bool gate;           /* programs of the step can load the accelerator */
+};
+
+/*
+ * Prepare, before the step is cloned: the index is memory that both share. With gate, the accelerator goes into the
+ * step's /dev, which is mounted. Returns it, owned by the caller, or NULL and *err: ERR_SYSTEM.
+ */
+struct owner *owner_new(const struct owner_options *options, struct err *err);
+/* Free; accepts NULL. */
+void owner_free(struct owner *o);
+/*
+ * Whether one of the folders (relative to the working directory) has the loader of a C library that reads
+ * /etc/ld.so.preload, of this architecture.
+ */
+bool owner_has_loader(const struct strv *folders);
+
+/*
+ * Tell of a record in a layer below: path (relative, below rootfd) is r's. Kept beside where the object can hold none;
+ * else it has the attribute already. A path that is not there is ignored.
+ */
+void owner_note(struct owner *o, int rootfd, const char *path, const struct owner_record *r);
+
+/*
+ * In the program: install the filter, and hand its listener and the credentials of the user to the supervisor. Needs
+ * no_new_privs or CAP_SYS_ADMIN in the user namespace. Returns 0, or -1 and *err: ERR_SANDBOX, ERR_SYSTEM.
+ */
+int owner_install(const struct owner *o, int sock, const struct user *user, struct err *err);
+/*
+ * In the supervisor: take what owner_install() sent (it is there to be read). Returns 1; 0 at the end of the stream, or
+ * when this process tree has a listener already and owners are answered without being kept; -1 and *err.
+ */
+int owner_accept(struct owner *o, int sock, struct err *err);
+/*
+ * Make ready for answers. procfd: the host's /proc, opened before the root was left; it becomes the working directory,
+ * until owner_stop(). OWNER_FULL answers from threads, OWNER_SPILL when told: owner_answer_one().
+ * Returns 0, or -1 and *err.
+ */
+int owner_start(struct owner *o, int procfd, struct err *err);
+/* OWNER_SPILL: the descriptor to poll for questions, -1 when nobody asks; and the answer to one. */
+int owner_fd(const struct owner *o);
+void owner_answer_one(struct owner *o);
+/* No more answers: every process of the step is dead. Harmless when never started. */
+void owner_stop(struct owner *o);
+/* Whether owners were answered and not kept. */
+bool owner_is_flat(const struct owner *o);
+
+/*
+ * After the step: the record beside an object that can hold none, by its path in the step's root (no leading slash),
+ * which must be this process's root. Returns whether there is one.
+ */
+bool owner_of(struct owner *o, const char *path, struct owner_record *ret);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * What a step's supervisor keeps of recorded owners (spec/sandbox.md 3.4): an index that says which files can have a
+ * record at all, shared with the step, and the records of objects that can hold no attribute (links, fifos, sockets,
+ * whatever lies on a file system without them).
+ *
+ * The index is one bit per inode number modulo OWNER_INDEX_BITS. A clear bit is certain: no record. A set one is not.
+ */
+#ifndef WHITTLE_SANDBOX_OWNER_TABLE_H
+#define WHITTLE_SANDBOX_OWNER_TABLE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "base/owner_record.h"
+
+#define OWNER_INDEX_BITS (8u << 20) /* 1 MiB */
+#define OWNER_BESIDE_MAX (1u << 18) /* objects without attributes that one step may give away */
+
+/* The file that the step maps as well; sandbox/owner_gate.c knows this layout. */
+struct owner_index {
+	_Atomic uint32_t foreign; /* not 0 once a process of the step makes files of others than 0:0 */
+	uint32_t unused[15];
+	_Atomic uint64_t bits[OWNER_INDEX_BITS / 64];
+};
+
+struct owner_table;
+
+/* A new table; index is borrowed and zero. Never NULL. */
+struct owner_table *owner_table_new(struct owner_index *index);
+/* Free; accepts NULL. */
+void owner_table_free(struct owner_table *t);
+
+/* Whether the object may have a record. */
+bool owner_table_may_have(const struct owner_table *t, uint64_t ino);
+/* From now on it may. */
+void owner_table_mark(struct owner_table *t, uint64_t ino);
+
+/*
+ * The record beside the object described by sx, which needs STATX_INO and, for an object that the step made,
+ * STATX_BTIME: a number that is used again belongs to another birth. Returns whether there is one.
+ */
+bool owner_table_find(struct owner_table *t, const struct statx *sx, struct owner_record *ret);
+/*
+ * Keep one. lower: the object is of a layer below, and its number is not used again while the step runs, but its birth
+ * changes when it is copied up. Returns 0, or -ENOSPC.
+ */
+int owner_table_put(struct owner_table *t, const struct statx *sx, bool lower, const struct owner_record *r);
+
+#endif
