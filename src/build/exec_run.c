@@ -133,8 +133,23 @@ static int put_seal(struct solver *s, const struct snapshot_tmp *tmp, const stru
 	return 0;
 }
 
+/* Once per build: what the step's files lost, and that nobody will find them in the cache for it. */
+static void tell_flat(struct solver *s)
+{
+	bool told;
+
+	pthread_mutex_lock(&s->lock);
+	told = s->flat;
+	s->flat = true;
+	pthread_mutex_unlock(&s->lock);
+	if (!told)
+		progress_note(s->session->progress,
+			"isolation: owners that steps set are lost (root:root): this process tree is supervised from "
+			"outside, and one id is all there is");
+}
+
 static int run_and_commit(struct solver *s, struct op *op, const struct snapchain *below,
-	struct snapshot_tmp *tmp, struct err *err)
+	struct snapshot_tmp *tmp, bool *ret_flat, struct err *err)
 {
 	auto_strbuf payload = STRBUF_INIT;
 	auto_strbuf reply = STRBUF_INIT;
@@ -160,6 +175,9 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	wire_init(&w, reply.buf, reply.len);
 	if (step_result_get(&w, &result, err) < 0)
 		return -1;
+	*ret_flat = result.flat;
+	if (result.flat)
+		tell_flat(s);
 	if (result.status != 0)
 		return step_failed(s, op, &result, result.status == 137 && oom_kills() > ooms, &tail, err);
 	if (seal_result_get(&w, &sealed, err) < 0)
@@ -175,6 +193,7 @@ int exec_run(struct solver *s, struct op *op, struct err *err)
 {
 	struct snapchain below = SNAPCHAIN_INIT;
 	struct snapshot_tmp tmp;
+	bool flat = false;
 	int rc = -1;
 
 	if (session_is_foreign(&op->platform) && qemu_check_env(&op->step.env, err) < 0)
@@ -184,10 +203,10 @@ int exec_run(struct solver *s, struct op *op, struct err *err)
 		snapchain_need_folders(s->session, &below, err) == 0 &&
 		snapchain_need_indexes(s->session, &below, err) == 0 &&
 		snapshot_new(s->session->store, &tmp, session_fingerprint(s->session), err) == 0) {
-		rc = run_and_commit(s, op, &below, &tmp, err);
+		rc = run_and_commit(s, op, &below, &tmp, &flat, err);
 		if (rc < 0)
 			session_drop_snapshot(s->session, &tmp);
-		else
+		else if (!flat)
 			rc = solve_remember(s, op, NULL, err);
 	}
 	snapchain_release(&below);

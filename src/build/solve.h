@@ -22,6 +22,7 @@ struct solver {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool failed;
+	bool flat; /* some step could not keep owners: said once */
 	struct err err;
 	unsigned running;
 };
