@@ -157,20 +157,6 @@ static void set_limits(void)
 	setrlimit(RLIMIT_CORE, &none); /* a core dump must not land in a layer */
 }
 
-/* What this process made is the user's: by the kernel, or by a record where it has no such id. */
-static int give_folder(const struct init_args *a, const char *path, struct err *err)
-{
-	struct owner_record record = { .uid = a->user->uid, .gid = a->user->gid };
-
-	if (a->user->uid == 0)
-		return 0;
-	if (a->virtual_ids ? owner_record_put_path(path, &record) < 0 : chown(path, a->user->uid, a->user->gid) < 0)
-		return err_sys(err, "cannot give '%s' to the user", path);
-	if (a->virtual_ids)
-		owner_note(a->owner, AT_FDCWD, path, &record);
-	return 0;
-}
-
 /* mkdir -p; what is made belongs to the user. */
 static int make_cwd(const struct init_args *a, char *path, struct err *err)
 {
@@ -179,8 +165,8 @@ static int make_cwd(const struct init_args *a, char *path, struct err *err)
 		if (end)
 			*end = '\0';
 		if (mkdir(path, 0755) == 0) {
-			if (give_folder(a, path, err) < 0)
-				return -1;
+			if (a->user->uid != 0 && owner_give(a->owner, path, a->user) < 0)
+				return err_sys(err, "cannot give '%s' to the user", path);
 		} else if (errno != EEXIST) {
 			return err_sys(err, "cannot create the working folder '%s'", path);
 		}

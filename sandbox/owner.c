@@ -96,15 +96,33 @@ void owner_free(struct owner *o)
 void owner_note(struct owner *o, int rootfd, const char *path, const struct owner_record *r)
 {
 	auto_fd int fd = open_in_root(rootfd, *path ? path : ".", O_PATH | O_NOFOLLOW, 0);
+	struct owner_record beside = *r;
 	struct statx sx;
 
-	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_TYPE | STATX_BTIME, &sx) < 0)
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &sx) < 0)
 		return;
+	beside.seen_uid = sx.stx_uid;
+	beside.seen_gid = sx.stx_gid;
 	owner_table_mark(o->table, sx.stx_ino);
 	if (S_ISDIR(sx.stx_mode) && r->gid != 0)
 		atomic_store(&o->group_folders, true);
 	if (!S_ISDIR(sx.stx_mode) && !S_ISREG(sx.stx_mode))
-		owner_table_put(o->table, &sx, true, r);
+		owner_table_put(o->table, &sx, true, &beside);
+}
+
+int owner_give(struct owner *o, const char *path, const struct user *user)
+{
+	struct owner_record r = { .uid = user->uid, .gid = user->gid, .seen_uid = owner_native_id(user->uid, o->ids),
+		.seen_gid = owner_native_id(user->gid, o->ids) };
+
+	if (lchown(path, r.seen_uid, r.seen_gid) < 0)
+		return -1;
+	if (r.uid == r.seen_uid && r.gid == r.seen_gid)
+		return 0;
+	if (owner_record_put_path(path, &r) < 0)
+		return -1;
+	owner_note(o, AT_FDCWD, path, &r);
+	return 0;
 }
 
 /* ---- the program ---- */

@@ -48,10 +48,13 @@ void owner_free(struct owner *o);
 bool owner_has_loader(const struct strv *folders);
 
 /*
- * Tell of a record in a layer below: path (relative, below rootfd) is r's. Kept beside where the object can hold none;
+ * Tell of a record in a layer below: path (relative, below rootfd) is r's (what it has seen is found out). Kept beside where the object can hold none;
  * else it has the attribute already. A path that is not there is ignored.
  */
 void owner_note(struct owner *o, int rootfd, const char *path, const struct owner_record *r);
+
+/* Give what was just made, path, to the step's user. Returns 0, or -1 and errno. */
+int owner_give(struct owner *o, const char *path, const struct user *user);
 
 /*
  * In the program: install the filter, and hand its listener and the credentials of the user to the supervisor. Needs

@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -104,6 +105,25 @@ int asked_set_creds(const struct asked *a, const struct creds *c)
 	if (!asked_stands(a) || prlimit(a->pid, RLIMIT_LOCKS, &limit, NULL) < 0)
 		return -ESRCH;
 	return 0;
+}
+
+long asked_status(pid_t pid, const char *key, int base)
+{
+	auto_strbuf text = STRBUF_INIT;
+	struct err ignored = ERR_INIT;
+	char name[32];
+	const char *at, *end;
+
+	snprintf(name, sizeof(name), "%d/status", (int)pid);
+	if (read_file(AT_FDCWD, name, 64 << 10, &text, &ignored) < 0)
+		return -1;
+	at = strstr(text.buf, key);
+	end = at ? strchr(at + 1, '\n') : NULL;
+	if (!end)
+		return -1;
+	while (end[-1] != '\t' && end[-1] != ' ' && end[-1] != ':')
+		end--;
+	return strtol(end, NULL, base);
 }
 
 /* ---- places ---- */
@@ -286,31 +306,44 @@ int object_look(const struct asked *a, const struct place *p, unsigned mask, str
 			(S_ISREG(ret->sx.stx_mode) && ret->sx.stx_nlink > 1)) &&
 		((holds_attributes(ret) && owner_record_get_path(p->path, &ret->record)) ||
 			owner_table_find(a->o->table, &ret->sx, &ret->record));
+	ret->uid = ret->sx.stx_uid;
+	ret->gid = ret->sx.stx_gid;
+	if (ret->recorded)
+		owner_record_resolve(&ret->record, ret->uid, ret->gid, &ret->uid, &ret->gid);
 	return 0;
 }
 
-uint32_t object_uid(const struct object *ob)
-{
-	return ob->recorded ? ob->record.uid : ob->sx.stx_uid;
-}
-
-uint32_t object_gid(const struct object *ob)
-{
-	return ob->recorded ? ob->record.gid : ob->sx.stx_gid;
-}
-
-int object_record(const struct asked *a, const struct place *p, struct object *ob)
+static int record(const struct owner *o, const struct place *p, const struct object *ob)
 {
 	uint64_t dev = makedev(ob->sx.stx_dev_major, ob->sx.stx_dev_minor);
 
-	ob->recorded = true;
-	owner_table_mark(a->o->table, ob->sx.stx_ino);
+	owner_table_mark(o->table, ob->sx.stx_ino);
 	/* Never on files of the user that are bound into the step. */
-	if (holds_attributes(ob) && (dev == a->o->root_dev || dev == a->o->store_dev)) {
+	if (holds_attributes(ob) && (dev == o->root_dev || dev == o->store_dev)) {
 		if (owner_record_put_path(p->path, &ob->record) == 0)
 			return 0;
 		if (errno == ENOENT || errno == EROFS)
 			return -errno;
 	}
-	return owner_table_put(a->o->table, &ob->sx, false, &ob->record);
+	return owner_table_put(o->table, &ob->sx, false, &ob->record);
+}
+
+int object_give(const struct asked *a, const struct place *p, struct object *ob, uint32_t uid, uint32_t gid, bool always)
+{
+	struct owner_record *r = &ob->record;
+	uint32_t ids = a->o->ids;
+	uid_t native_uid = uid == CREDS_UNCHANGED ? (uid_t)-1 : owner_native_id(uid, ids);
+	gid_t native_gid = gid == CREDS_UNCHANGED ? (gid_t)-1 : owner_native_id(gid, ids);
+
+	if (fchownat(AT_FDCWD, p->path, native_uid, native_gid, p->flags) < 0)
+		return -errno;
+	r->uid = uid == CREDS_UNCHANGED ? ob->uid : uid;
+	r->gid = gid == CREDS_UNCHANGED ? ob->gid : gid;
+	r->seen_uid = uid == CREDS_UNCHANGED ? ob->sx.stx_uid : native_uid;
+	r->seen_gid = gid == CREDS_UNCHANGED ? ob->sx.stx_gid : native_gid;
+	if (S_ISDIR(ob->sx.stx_mode) && r->gid != 0)
+		atomic_store(&a->o->group_folders, true);
+	if (!ob->recorded && !always && !r->type && r->uid == r->seen_uid && r->gid == r->seen_gid)
+		return 0;
+	return record(a->o, p, ob);
 }

@@ -70,6 +70,9 @@ const struct creds *asked_creds(const struct asked *a);
 /* Change that. Returns 0, or -EAGAIN (the table is full), -ESRCH. */
 int asked_set_creds(const struct asked *a, const struct creds *c);
 
+/* A number in a line of /proc/PID/status ("\nUmask:"), in a base; the last on the line. Returns -1 where there is none. */
+long asked_status(pid_t pid, const char *key, int base);
+
 /* What a path of the process is for us: relative to the host's /proc, which is our working directory. */
 struct place {
 	char path[PATH_MAX + 64];
@@ -93,14 +96,16 @@ struct object {
 	struct statx sx;
 	struct owner_record record;
 	bool recorded;
+	uint32_t uid, gid; /* whose it is */
 };
 
 /* Look at what is there; mask: further STATX_* bits. Returns 0 or -errno. */
 int object_look(const struct asked *a, const struct place *p, unsigned mask, struct object *ret);
-/* Its owner: of the record, else of the file system. */
-uint32_t object_uid(const struct object *ob);
-uint32_t object_gid(const struct object *ob);
-/* Write ob->record, as an attribute where that can be. Returns 0 or -errno. */
-int object_record(const struct asked *a, const struct place *p, struct object *ob);
+/*
+ * Give it to uid:gid (CREDS_UNCHANGED: keep that one): in the file system as far as the ids exist there, always, since
+ * that fails where it must and clears set-id bits and capabilities; and by a record where it does not say it, or where
+ * `always` wants one. ob->record.type, major and minor go along. Returns 0 or -errno.
+ */
+int object_give(const struct asked *a, const struct place *p, struct object *ob, uint32_t uid, uint32_t gid, bool always);
 
 #endif

@@ -45,17 +45,11 @@ static int may_chown(const struct asked *a, const struct object *ob, uint32_t ui
 
 	if (is_root(a))
 		return 0;
-	if (a->o->filter->level == OWNER_SPILL || c->fsuid != object_uid(ob))
+	if (a->o->filter->level == OWNER_SPILL || c->fsuid != ob->uid)
 		return -EPERM;
-	if (uid != CREDS_UNCHANGED && uid != object_uid(ob))
+	if (uid != CREDS_UNCHANGED && uid != ob->uid)
 		return -EPERM;
-	return gid == CREDS_UNCHANGED || gid == object_gid(ob) || creds_in_group(c, gid) ? 0 : -EPERM;
-}
-
-/* What the file system is told: an id that exists, or that of root in place of one that does not. */
-static uint32_t native(const struct asked *a, uint32_t id)
-{
-	return id == CREDS_UNCHANGED || id < a->o->ids ? id : 0;
+	return gid == CREDS_UNCHANGED || gid == ob->gid || creds_in_group(c, gid) ? 0 : -EPERM;
 }
 
 /*
@@ -84,7 +78,7 @@ static bool folder_hands_on(const struct asked *a, const struct place *p)
 		return false;
 	slash[slash == folder.path] = '\0';
 	folder.flags = 0;
-	return object_look(a, &folder, 0, &ob) == 0 && (ob.sx.stx_mode & S_ISGID) && object_gid(&ob) != 0;
+	return object_look(a, &folder, 0, &ob) == 0 && (ob.sx.stx_mode & S_ISGID) && ob.gid != 0;
 }
 
 /*
@@ -116,8 +110,7 @@ static bool follow_to_descriptor(const struct asked *a, struct place *p)
 static int64_t change_owner(const struct asked *a, struct place *p, uint32_t uid, uint32_t gid)
 {
 	struct object ob;
-	uint32_t new_uid, new_gid;
-	bool exists;
+	bool always;
 	int rc = object_look(a, p, 0, &ob);
 
 	for (int links = 0; rc == -ENOENT && !p->flags && links < 8 && follow_to_descriptor(a, p); links++)
@@ -126,19 +119,8 @@ static int64_t change_owner(const struct asked *a, struct place *p, uint32_t uid
 		rc = may_chown(a, &ob, uid, gid);
 	if (rc < 0)
 		return rc;
-	new_uid = uid == CREDS_UNCHANGED ? object_uid(&ob) : uid;
-	new_gid = gid == CREDS_UNCHANGED ? object_gid(&ob) : gid;
-	/* A real one always: it fails where it must, and clears set-id bits and capabilities. */
-	if (fchownat(AT_FDCWD, p->path, native(a, uid), native(a, gid), p->flags) < 0)
-		return -errno;
-	exists = new_uid < a->o->ids && new_gid < a->o->ids;
-	if (!ob.recorded && exists && !(a->o->filter->level == OWNER_FULL && folder_hands_on(a, p)))
-		return 0;
-	ob.record.uid = new_uid;
-	ob.record.gid = new_gid;
-	if (S_ISDIR(ob.sx.stx_mode) && new_gid != 0)
-		atomic_store(&a->o->group_folders, true);
-	return object_record(a, p, &ob);
+	always = a->o->filter->level == OWNER_FULL && !ob.recorded && folder_hands_on(a, p);
+	return object_give(a, p, &ob, uid, gid, always);
 }
 
 static int64_t answer_chown(const struct asked *a)
@@ -178,7 +160,7 @@ static bool inherited_group(const struct asked *a, const struct making *m, uint3
 	if (!atomic_load(&a->o->group_folders) || object_look(a, &m->folder, 0, &ob) < 0 ||
 		!(ob.sx.stx_mode & S_ISGID))
 		return false;
-	*gid = object_gid(&ob);
+	*gid = ob.gid;
 	return *gid != 0;
 }
 
@@ -198,6 +180,12 @@ static int64_t making_start(const struct asked *a, bool always, struct making *m
 	m->uid = c->fsuid;
 	m->gid = c->fsgid;
 	m->umask = (mode_t)c->umask;
+	if (a->o->filter->level == OWNER_SPILL) { /* root's, as the kernel makes it; umask(2) was not followed */
+		long mask = asked_status(a->pid, "\nUmask:", 8);
+
+		m->uid = m->gid = CREDS_UNCHANGED;
+		m->umask = mask < 0 ? 022 : (mode_t)mask;
+	}
 	answer = place_find_parent(a, a->call->dirfd, a->call->path, &m->folder, m->name);
 	if (answer != 0)
 		return answer;
@@ -207,19 +195,16 @@ static int64_t making_start(const struct asked *a, bool always, struct making *m
 	return m->fd < 0 ? -errno : 0;
 }
 
-/* Give what was just made to whom it belongs: by the kernel where it knows the ids, else by a record. */
+/* Give what was just made to whom it belongs. */
 static int give_new(const struct asked *a, const struct place *p, const struct owner_record *as)
 {
 	struct object ob;
-	int rc;
+	int rc = object_look(a, p, 0, &ob);
 
-	if (!as->type && as->uid < a->o->ids && as->gid < a->o->ids)
-		return fchownat(AT_FDCWD, p->path, as->uid, as->gid, p->flags) < 0 ? -errno : 0;
-	rc = object_look(a, p, 0, &ob);
 	if (rc < 0)
 		return rc;
 	ob.record = *as;
-	return object_record(a, p, &ob);
+	return object_give(a, p, &ob, as->uid, as->gid, false);
 }
 
 /* The same for m->name. */
@@ -287,8 +272,6 @@ static int64_t answer_mkdir(const struct asked *a)
 		record = (struct owner_record){ .uid = m.uid, .gid = m.gid };
 		answer = mkdirat(m.fd, m.name, (mode_t)asked_arg(a, a->call->arg) & ~m.umask & 07777) < 0 ?
 				 -errno : making_finish(a, &m, &record);
-		if (record.gid != 0)
-			atomic_store(&a->o->group_folders, true);
 	}
 	making_release(&m);
 	return answer;
@@ -343,8 +326,6 @@ static int64_t answer_mknod(const struct asked *a)
 		return -EPERM;
 	answer = making_start(a, device, &m);
 	if (answer == 0) {
-		if (a->o->filter->level == OWNER_SPILL)
-			m.uid = m.gid = 0;
 		answer = make_node(a, &m, mode, (dev_t)(uint32_t)asked_arg(a, a->call->arg2));
 	}
 	making_release(&m);

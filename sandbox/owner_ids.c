@@ -197,7 +197,7 @@ int64_t owner_exec(const struct asked *a)
 		S_ISREG(ob.sx.stx_mode) && (ob.sx.stx_mode & (S_ISUID | S_ISGID)) && !is_script(&p))
 		mode = ob.sx.stx_mode;
 	place_release(&p);
-	creds_exec(&c, mode, mode ? object_uid(&ob) : 0, mode ? object_gid(&ob) : 0);
+	creds_exec(&c, mode, mode ? ob.uid : 0, mode ? ob.gid : 0);
 	if (memcmp(&c, &before, sizeof(c)) != 0)
 		asked_set_creds(a, &c);
 	return ANSWER_CONTINUE;
@@ -226,26 +226,6 @@ int64_t owner_prctl(const struct asked *a)
 	return ANSWER_CONTINUE;
 }
 
-/* The number of a process of ours in the innermost pid namespace, or 0. */
-static pid_t inner_pid(pid_t pid)
-{
-	auto_strbuf text = STRBUF_INIT;
-	struct err ignored = ERR_INIT;
-	char name[32];
-	const char *at, *end;
-
-	snprintf(name, sizeof(name), "%d/status", (int)pid);
-	if (read_file(AT_FDCWD, name, 64 << 10, &text, &ignored) < 0)
-		return 0;
-	at = strstr(text.buf, "\nNSpid:");
-	end = at ? strchr(at + 1, '\n') : NULL;
-	if (!end)
-		return 0;
-	while (end > at && end[-1] != '\t' && end[-1] != ' ')
-		end--;
-	return (pid_t)strtol(end, NULL, 10);
-}
-
 /* Who is at the other end of a unix socket: the kernel says 0:0 of everybody here. */
 int64_t owner_peercred(const struct asked *a)
 {
@@ -261,10 +241,10 @@ int64_t owner_peercred(const struct asked *a)
 		prlimit(peer.pid, RLIMIT_LOCKS, NULL, &limit) < 0)
 		return ANSWER_CONTINUE;
 	c = creds_get(a->o->creds, creds_from_limit(limit.rlim_cur));
-	peer.pid = inner_pid(peer.pid);
+	peer.pid = (pid_t)asked_status(peer.pid, "\nNSpid:", 10); /* in the innermost namespace */
 	peer.uid = c->euid;
 	peer.gid = c->egid;
-	if (peer.pid == 0 || asked_read(a, asked_arg(a, a->call->arg2), &size, sizeof(size)) < 0)
+	if (peer.pid <= 0 || asked_read(a, asked_arg(a, a->call->arg2), &size, sizeof(size)) < 0)
 		return ANSWER_CONTINUE;
 	if (size > sizeof(peer))
 		size = sizeof(peer);

@@ -62,8 +62,8 @@ static uint64_t rdev_of(const struct object *ob)
 		(to)->ino_low = (uint32_t)sx->stx_ino;                                             \
 		(to)->mode = mode_of(ob);                                                          \
 		(to)->nlink = sx->stx_nlink;                                                       \
-		(to)->uid = object_uid(ob);                                                        \
-		(to)->gid = object_gid(ob);                                                        \
+		(to)->uid = ob->uid;                                                        \
+		(to)->gid = ob->gid;                                                        \
 		(to)->rdev = rdev_of(ob);                                                          \
 		(to)->size = (int64_t)sx->stx_size;                                                \
 		(to)->blksize = sx->stx_blksize;                                                   \
@@ -98,8 +98,8 @@ static int write_stat(const struct asked *a, const struct object *ob, uint64_t t
 		.st_ino = sx->stx_ino,
 		.st_mode = mode_of(ob),
 		.st_nlink = sx->stx_nlink,
-		.st_uid = object_uid(ob),
-		.st_gid = object_gid(ob),
+		.st_uid = ob->uid,
+		.st_gid = ob->gid,
 		.st_rdev = rdev_of(ob),
 		.st_size = (off_t)sx->stx_size,
 		.st_blksize = (blksize_t)sx->stx_blksize,
@@ -140,8 +140,8 @@ int64_t owner_statx(const struct asked *a)
 
 	if (!look(a, at, (unsigned)asked_arg(a, a->call->arg2), &ob))
 		return ANSWER_CONTINUE;
-	ob.sx.stx_uid = object_uid(&ob);
-	ob.sx.stx_gid = object_gid(&ob);
+	ob.sx.stx_uid = ob.uid;
+	ob.sx.stx_gid = ob.gid;
 	if (ob.record.type) {
 		ob.sx.stx_mode = (uint16_t)mode_of(&ob);
 		ob.sx.stx_rdev_major = ob.record.major;

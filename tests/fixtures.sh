@@ -1,8 +1,8 @@
 #!/bin/bash
 # Base images as root file system archives, made once and cached: tests/fixtures.sh NAME ARCH | all
 #
-#   NAME  alpine (3.20) or golang (Debian's packages)
-#   ARCH  amd64, arm64 or armv7 (golang: amd64 and arm64)
+#   NAME  alpine (3.20), golang (Debian's packages) or debian (configured, with the tools that change owners)
+#   ARCH  amd64, arm64 or armv7 (golang: amd64 and arm64; debian: that of this machine, amd64)
 #
 # Prints the path of the archive. Exit status 77 and a reason on stderr where it cannot be had here.
 #   WHITTLE_TEST_CACHE  the cache, by default build/cache below the checkout
@@ -136,12 +136,34 @@ make_golang() {
 	rm -f "$out.log"
 }
 
+# make_debian ARCH OUT: Debian 12, configured by its own maintainer scripts
+make_debian() {
+	local out=$2 mode=root
+	[ "$1 $(uname -m)" = "amd64 x86_64" ] || give_up "the debian tree is made on amd64 for amd64"
+	command -v mmdebstrap >/dev/null || give_up "mmdebstrap is not installed"
+	if [ "$(id -u)" -ne 0 ]; then
+		mode=unshare
+		unshare --map-root-user --map-auto true 2>/dev/null || give_up "making a debian tree needs subordinate ids"
+	fi
+	# shellcheck disable=SC2016 # the hook is for mmdebstrap's shell
+	SOURCE_DATE_EPOCH=1700000000 mmdebstrap --quiet --mode=$mode --variant=apt \
+		--include=adduser,passwd,libcap2-bin,git,rsync,gcc,libc6-dev,python3-pip,nodejs,npm,golang-go,procps,fakeroot \
+		--customize-hook='cd "$1" && rm -rf usr/share/doc usr/share/man usr/share/locale var/lib/apt/lists/* \
+			usr/share/go-*/test usr/share/go-*/api' \
+		bookworm - 2>"$out.log" | tar --delete --wildcards './dev/*' >"$out" || {
+		tail -n 5 "$out.log" >&2
+		rm -f "$out.log"
+		give_up "mmdebstrap could not make a debian tree"
+	}
+	rm -f "$out.log"
+}
+
 # fixture NAME ARCH: make it unless it is there, print its path
 fixture() {
 	local name=$1 arch=$2 file
 	case $name in
 	alpine) file=$cache/alpine-$alpine_version-$arch.tar.gz ;;
-	golang) file=$cache/golang-$arch.tar ;;
+	golang | debian) file=$cache/$name-$arch.tar ;;
 	*) give_up "no fixture is called '$name'" ;;
 	esac
 	exec 9>"$file.lock"
@@ -167,6 +189,6 @@ if [ "${1:-}" = all ]; then
 elif [ $# -eq 2 ]; then
 	fixture "$1" "$2"
 else
-	echo "usage: tests/fixtures.sh alpine|golang amd64|arm64|armv7, or: tests/fixtures.sh all" >&2
+	echo "usage: tests/fixtures.sh alpine|golang|debian amd64|arm64|armv7, or: tests/fixtures.sh all" >&2
 	exit 2
 fi

@@ -30,6 +30,8 @@ void owner_record_format(const struct owner_record *r, uint8_t out[OWNER_RECORD_
 	put32(out + 8, r->gid);
 	put32(out + 12, r->type);
 	put32(out + 16, r->type ? (uint32_t)makedev(r->major, r->minor) : 0);
+	put32(out + 20, r->seen_uid);
+	put32(out + 24, r->seen_gid);
 }
 
 bool owner_record_parse(const void *data, size_t n, struct owner_record *ret)
@@ -46,8 +48,22 @@ bool owner_record_parse(const void *data, size_t n, struct owner_record *ret)
 		.type = get32(p + 12) & S_IFMT,
 		.major = major(rdev),
 		.minor = minor(rdev),
+		.seen_uid = get32(p + 20),
+		.seen_gid = get32(p + 24),
 	};
 	return ret->type == 0 || S_ISCHR(ret->type) || S_ISBLK(ret->type);
+}
+
+void owner_record_resolve(const struct owner_record *r, uint32_t st_uid, uint32_t st_gid, uint32_t *ret_uid,
+	uint32_t *ret_gid)
+{
+	*ret_uid = st_uid == r->seen_uid ? r->uid : st_uid;
+	*ret_gid = st_gid == r->seen_gid ? r->gid : st_gid;
+}
+
+uint32_t owner_native_id(uint32_t id, uint32_t ids)
+{
+	return id < ids ? id : ids - 1;
 }
 
 bool owner_record_get(int fd, struct owner_record *ret)

@@ -61,14 +61,18 @@ struct folder_writer {
 
 /* ---- metadata ---- */
 
-/* What the file system is told: the owner, or 0 in place of an id that does not exist here. */
+/* The owner in the file system; in place of an id that does not exist here another that does. */
 static int set_native_owner(const struct folder_writer *w, int fd, const char *name,
 	const struct meta *m, struct err *err)
 {
-	uid_t uid = m->uid < w->opt.ids ? m->uid : 0;
-	gid_t gid = m->gid < w->opt.ids ? m->gid : 0;
+	uid_t uid;
+	gid_t gid;
 
-	if (w->opt.ids == 0 || (uid == w->uid && gid == w->gid && !w->gid_inherited))
+	if (w->opt.ids == 0)
+		return 0;
+	uid = owner_native_id(m->uid, w->opt.ids);
+	gid = owner_native_id(m->gid, w->opt.ids);
+	if ( (uid == w->uid && gid == w->gid && !w->gid_inherited))
 		return 0;
 	if (fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
 		return err_sys(
@@ -79,15 +83,22 @@ static int set_native_owner(const struct folder_writer *w, int fd, const char *n
 /* The owner of an open file or directory: a record says what the file system cannot. */
 static int set_owner(const struct folder_writer *w, int fd, const struct meta *m, struct err *err)
 {
-	struct owner_record r = {.uid = m->uid,
+	struct owner_record r;
+
+	if (w->opt.ids == 0)
+		return 0;
+	if (set_native_owner(w, fd, "", m, err) < 0)
+		return -1;
+	r = (struct owner_record){
+		.uid = m->uid,
 		.gid = m->gid,
 		.type = m->node,
 		.major = m->major,
-		.minor = m->minor};
-
-	if (set_native_owner(w, fd, "", m, err) < 0)
-		return -1;
-	if (w->opt.ids == 0 || (m->uid < w->opt.ids && m->gid < w->opt.ids && !m->node))
+		.minor = m->minor,
+		.seen_uid = owner_native_id(m->uid, w->opt.ids),
+		.seen_gid = owner_native_id(m->gid, w->opt.ids),
+	};
+	if (r.uid == r.seen_uid && r.gid == r.seen_gid && !m->node)
 		return 0;
 	if (owner_record_put(fd, &r) < 0)
 		return err_sys(err, "cannot record the owner of '%s'", m->path);

@@ -85,8 +85,7 @@ struct node {
 static void apply_record(struct node *n, const struct owner_record *r)
 {
 	n->recorded = true;
-	n->e.uid = r->uid;
-	n->e.gid = r->gid;
+	owner_record_resolve(r, n->e.uid, n->e.gid, &n->e.uid, &n->e.gid);
 	if (!r->type || n->e.type != ENTRY_FILE)
 		return;
 	n->e.type = S_ISCHR(r->type) ? ENTRY_CHAR : ENTRY_BLOCK;

@@ -17,8 +17,8 @@
 static void bytes_are_as_documented(void **state)
 {
 	static const uint8_t want[OWNER_RECORD_SIZE] = { 1, 0, 0, 0, 0xe8, 3, 0, 0, 0xfe, 0xff, 0xff, 0xff, 0, 0x20, 0, 0,
-		5, 1, 0, 0 };
-	struct owner_record in = { 1000, 4294967294u, S_IFCHR, 1, 5 }, out;
+		5, 1, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0 };
+	struct owner_record in = { 1000, 4294967294u, S_IFCHR, 1, 5, 3, 4 }, out;
 	uint8_t bytes[OWNER_RECORD_SIZE];
 
 	(void)state;
@@ -44,6 +44,25 @@ static void what_is_none_is_refused(void **state)
 	}
 	bytes[13] = S_IFDIR >> 8; /* no device */
 	assert_false(owner_record_parse(bytes, OWNER_RECORD_SIZE, &out));
+}
+
+static void a_change_that_nobody_recorded_makes_it_void(void **state)
+{
+	struct owner_record r = { .uid = 70000, .gid = 5, .seen_uid = 65535, .seen_gid = 5 };
+	uint32_t uid, gid;
+
+	(void)state;
+	owner_record_resolve(&r, 65535, 5, &uid, &gid);
+	assert_int_equal(uid, 70000);
+	assert_int_equal(gid, 5);
+	owner_record_resolve(&r, 0, 5, &uid, &gid);
+	assert_int_equal(uid, 0);
+	owner_record_resolve(&r, 65535, 9, &uid, &gid);
+	assert_int_equal(uid, 70000);
+	assert_int_equal(gid, 9);
+	assert_int_equal(owner_native_id(65535, 65536), 65535);
+	assert_int_equal(owner_native_id(65536, 65536), 65535);
+	assert_int_equal(owner_native_id(7, 1), 0);
 }
 
 static void lives_on_a_file(void **state)
@@ -73,6 +92,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_are_as_documented),
 		cmocka_unit_test(what_is_none_is_refused),
+		cmocka_unit_test(a_change_that_nobody_recorded_makes_it_void),
 		cmocka_unit_test(lives_on_a_file),
 	};
 
