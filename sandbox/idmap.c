@@ -13,12 +13,11 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/strv.h"
+#include "sandbox/diagnose.h"
 
 #define SUBID_FILE_MAX (4 << 20) /* a directory of 50,000 users has 2 MiB */
 #define SUBID_NAMES_MAX 16
 #define HELPER_OUTPUT_MAX 4096
-#define MEND_SUBID                                                                                 \
-	"give it one: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
 
 static const char *const isolation_names[] = {
 	[ISOLATION_AUTO] = "auto",
@@ -201,23 +200,26 @@ static int choose_direct(struct idmap *ret, struct err *err)
 	return 0;
 }
 
+static int no_subid(enum diagnose_step step, const char *subject, struct err *err)
+{
+	err_set(err, ERR_SANDBOX, "no subordinate ids for uid %u", (unsigned)getuid());
+	return diagnose(step, subject, err);
+}
+
 static int choose_subid(struct idmap *ret, struct err *err)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->mode = ISOLATION_SUBID;
 	if (!in_path("newuidmap") || !in_path("newgidmap"))
-		return err_set(err, ERR_SANDBOX,
-			"newuidmap is not installed (package uidmap or shadow-utils)");
+		return no_subid(DIAGNOSE_NO_HELPER, in_path("newuidmap") ? "newgidmap" : "newuidmap", err);
 	if (status_number("NoNewPrivs:") == 1)
-		return err_set(err, ERR_SANDBOX,
-			"no_new_privs is set, so the setuid helper newuidmap cannot work");
+		return no_subid(DIAGNOSE_NO_NEW_PRIVS, NULL, err);
 	ret->uid[0] = (struct id_range){ 0, geteuid(), 1 };
 	ret->gid[0] = (struct id_range){ 0, getegid(), 1 };
 	ret->nuid = read_subid("/etc/subuid", getuid(), ret->uid + 1);
 	ret->ngid = read_subid("/etc/subgid", getgid(), ret->gid + 1);
 	if (ret->nuid == 0 || ret->ngid == 0)
-		return err_set(err, ERR_SANDBOX, "uid %u has no range in %s; %s", (unsigned)getuid(),
-			ret->nuid == 0 ? "/etc/subuid" : "/etc/subgid", MEND_SUBID);
+		return no_subid(DIAGNOSE_NO_RANGE, ret->nuid == 0 ? "/etc/subuid" : "/etc/subgid", err);
 	ret->nuid++;
 	ret->ngid++;
 	set_fingerprint(ret);
@@ -239,7 +241,7 @@ int idmap_choose(enum isolation want, struct idmap *ret, struct err *err)
 			return 0;
 	}
 	idmap_single(ret);
-	snprintf(ret->why, sizeof(ret->why), "%.150s", why.msg);
+	snprintf(ret->why, sizeof(ret->why), "%.*s", IDMAP_WHY_SIZE - 1, why.msg);
 	return 0;
 }
 
@@ -253,7 +255,7 @@ static int write_proc(pid_t pid, const char *file, const char *text, struct err 
 	if (fd < 0 || write(fd, text, strlen(text)) < 0) {
 		err_sys(err, "cannot write %s of the user namespace", file);
 		err->kind = ERR_SANDBOX;
-		return -1;
+		return diagnose(DIAGNOSE_MAP, NULL, err);
 	}
 	return 0;
 }
@@ -286,8 +288,10 @@ static int run_helper(const char *helper, pid_t pid, const struct id_range *r, s
 		return -1;
 	while (output.len && output.buf[output.len - 1] == '\n')
 		strbuf_setlen(&output, output.len - 1);
-	if (status != 0)
-		return err_set(err, ERR_SANDBOX, "%s refused the range: %s", helper, output.buf);
+	if (status != 0) {
+		err_set(err, ERR_SANDBOX, "%s refused the range: %s", helper, output.buf);
+		return diagnose(DIAGNOSE_HELPER, output.buf, err);
+	}
 	return 0;
 }
 

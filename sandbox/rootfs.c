@@ -10,6 +10,7 @@
 #include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "sandbox/diagnose.h"
 #include "sandbox/mounts.h"
 
 #define OPTION_MAX 255     /* fsconfig(2) strings; longer is EINVAL */
@@ -17,11 +18,12 @@
 
 const char *const rootfs_stub_names[] = { "dev", "proc", "sys", "etc", "etc/hosts", "etc/resolv.conf", NULL };
 
+/* The store is the working directory. */
 static int refuse(struct err *err)
 {
 	if (err->kind == ERR_SYSTEM)
 		err->kind = ERR_SANDBOX;
-	return -1;
+	return diagnose(DIAGNOSE_OVERLAY, ".", err);
 }
 
 static int set(int ctx, const char *key, const char *value, struct err *err)
@@ -75,7 +77,7 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 		return err_set(err, ERR_INPUT, "a root file system of %zu layers; the kernel stacks 1 to %d",
 			lowers->len, ROOTFS_LAYERS_MAX);
 	if (ctx < 0) {
-		err_sys(err, "no overlay file system (as root: modprobe overlay)");
+		err_sys(err, "no overlay file system");
 		return refuse(err);
 	}
 	if (set(ctx, "userxattr", NULL, err) < 0)
@@ -90,7 +92,7 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 			     set(ctx, "workdir", work, err) < 0))
 		return -1;
 	if (fsconfig(ctx, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
-		err_sys(err, "cannot create an overlay in the store (it must be on a local file system)");
+		err_sys(err, "cannot create an overlay in the store");
 		return refuse(err);
 	}
 	fd = fsmount(ctx, FSMOUNT_CLOEXEC, upper ? 0 : MOUNT_ATTR_RDONLY);

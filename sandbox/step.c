@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/wire.h"
 #include "sandbox/devices.h"
+#include "sandbox/diagnose.h"
 #include "sandbox/init.h"
 #include "sandbox/mounts.h"
 #include "sandbox/policy.h"
@@ -111,8 +112,10 @@ static int mount_root(struct step_spec *spec, struct err *err)
 		return err_sys(err, "cannot open '%s' in the store", STEP_PLACE);
 	strv_add(&spec->lowers, STEP_STUB);
 	root = rootfs_mount(&spec->lowers, *spec->upper ? spec->upper : NULL, spec->work, err);
-	if (root < 0 || mount_attach(root, place, "the root file system of the step", err) < 0)
+	if (root < 0)
 		return -1;
+	if (mount_attach(root, place, "the root file system of the step", err) < 0)
+		return diagnose(DIAGNOSE_MOUNT, NULL, err);
 	return take_fd(root);
 }
 
@@ -168,12 +171,15 @@ static int make_tree(struct step_spec *spec, struct err *err)
 {
 	auto_fd int root = -1;
 
-	if (unshare(CLONE_NEWNS) < 0)
-		return err_sys(err, "cannot make a mount namespace");
+	if (unshare(CLONE_NEWNS) < 0) {
+		err_sys(err, "cannot make a mount namespace");
+		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
+	}
 	root = mount_root(spec, err);
-	if (root < 0 || devices_mount(root, err) < 0 || mount_etc(spec, root, err) < 0 ||
-		mount_sys(root, err) < 0)
+	if (root < 0)
 		return -1;
+	if (devices_mount(root, err) < 0 || mount_etc(spec, root, err) < 0 || mount_sys(root, err) < 0)
+		return diagnose(DIAGNOSE_MOUNT, NULL, err);
 	return take_fd(root);
 }
 
@@ -217,8 +223,10 @@ static int run_init(struct job *job, struct init_args *args, pid_t *ret_pid, str
 	args->report = reports[1];
 	args->supervisor = alive[0];
 	*ret_pid = clone_init(args->spec->network);
-	if (*ret_pid < 0)
-		return err_sys(err, "cannot create the namespaces of the step");
+	if (*ret_pid < 0) {
+		err_sys(err, "cannot create the namespaces of the step");
+		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
+	}
 	if (*ret_pid == 0) {
 		close_fd(alive[1]);
 		close_fd(job->sock);
