@@ -76,7 +76,7 @@ $(O)/unit/%: tests/unit/%.c $(O)/libwhittle.a
 
 $(O)/fixtures/%: tests/fixtures/%.c
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) -std=gnu17 $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -lpthread
+	$(call say,LD,$@)$(CC) -std=gnu17 $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -Wl,--as-needed -lpthread -lseccomp
 
 build/fuzz/%: tests/fuzz/%.c $(lib) $(hdrs)
 	@mkdir -p $(@D)

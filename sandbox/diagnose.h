@@ -28,6 +28,8 @@ enum diagnose_step {
 	DIAGNOSE_HELPER = 1 << 12,    /* newuidmap ran and refused; subject: what it said */
 	DIAGNOSE_BINFMT = 1 << 13,    /* a binfmt_misc instance of the namespace's own */
 	DIAGNOSE_TUN = 1 << 14,
+	DIAGNOSE_RIGHTS = 1 << 15,    /* giving up capabilities and ids, under our own filter already */
+	DIAGNOSE_THREAD = 1 << 16,    /* starting a thread */
 };
 
 struct refusal {

@@ -290,9 +290,8 @@ static int become_program(const struct init_args *a, struct err *err)
 	/* Before CAP_SYS_ADMIN goes: without no_new_privs the kernel wants it, and then sudo works in steps. */
 	if (policy_install(a->policy, err) < 0)
 		return diagnose(DIAGNOSE_FILTER, NULL, err);
-	if (caps_limit_bounding(err) < 0 ||
-		set_ids(&user, a->isolation, err) < 0 || caps_apply(err) < 0)
-		return -1;
+	if (caps_limit_bounding(err) < 0 || set_ids(&user, a->isolation, err) < 0 || caps_apply(err) < 0)
+		return diagnose(DIAGNOSE_RIGHTS, NULL, err);
 	signal(SIGINT, SIG_DFL); /* the one that the holder did not reset */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -62,6 +62,9 @@ static const struct row {
 	{ MEND_FILTER, DISTRO_ANY, ADVICE,
 		"let the filter allow clone, unshare, mount, umount2, pivot_root, setns, keyctl and the mount calls since "
 		"Linux 5.2" },
+	{ MEND_FILTER_CLONE3, DISTRO_ANY, ADVICE,
+		"update the container runtime and its libseccomp, or start the container with --security-opt "
+		"seccomp=unconfined" },
 	{ MEND_CHROOT, DISTRO_ANY, ADVICE,
 		"leave the chroot, or enter that tree with a program that uses pivot_root (bwrap, systemd-nspawn)" },
 	{ MEND_OUTER_MAP, DISTRO_ANY, ADVICE, "map this user's id in the user namespace around this process" },

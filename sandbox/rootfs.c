@@ -29,19 +29,23 @@ static int refuse(struct err *err)
 static int set(int ctx, const char *key, const char *value, struct err *err)
 {
 	char text[256];
+	size_t len;
 	ssize_t n;
 
 	if (value ? fsconfig(ctx, FSCONFIG_SET_STRING, key, value, 0) == 0 :
 		    fsconfig(ctx, FSCONFIG_SET_FLAG, key, NULL, 0) == 0)
 		return 0;
-	err_sys(err, "overlay refuses %s%s%s", key, value ? "=" : "", value ? value : "");
+	/* Neither the value nor the kernel's text, which names a folder of this one step, where the table knows why. */
+	err_sys(err, "overlay refuses %s", key);
+	len = strlen(err->msg);
+	refuse(err);
 	n = read(ctx, text, sizeof(text) - 1);
-	if (n > 2) {
+	if (n > 2 && strlen(err->msg) == len) {
 		text[n] = '\0';
 		text[strcspn(text, "\n")] = '\0';
 		err_wrap(err, "%s", text + 2);
 	}
-	return refuse(err);
+	return -1;
 }
 
 /* "lowerdir+" came with Linux 6.7; before it the list is one string of a page in mount(2). */

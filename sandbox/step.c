@@ -99,7 +99,7 @@ int step_prepare(struct job *job, struct err *err)
 	*job->state = policy_compile(err);
 	/* The compiler leaves megabytes of free heap: every child would copy the pages of it that it reuses. */
 	malloc_trim(0);
-	return *job->state ? 0 : -1;
+	return *job->state ? 0 : diagnose(DIAGNOSE_FILTER, NULL, err);
 }
 
 /* The image's own files win over the stub, which only shows where it has nothing. */

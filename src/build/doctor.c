@@ -1,6 +1,8 @@
 #include "build/doctor.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -302,6 +304,27 @@ static void check_step(struct doctor *d)
 		isolation_name(holder_idmap(d->holder)->mode), (double)(clock_mono_ns() - began) / 1e6);
 }
 
+static void *do_nothing(void *arg)
+{
+	return arg;
+}
+
+/* What a build does next: the log of a step has a thread of its own. */
+static void check_threads(struct doctor *d)
+{
+	struct err *err = &d->report->refusal;
+	pthread_t thread;
+
+	errno = pthread_create(&thread, NULL, do_nothing, NULL);
+	if (errno == 0) {
+		pthread_join(thread, NULL);
+		return;
+	}
+	err_sys(err, "cannot start a thread");
+	diagnose(DIAGNOSE_THREAD, NULL, err);
+	doctor_add_error(d->report, "threads", CHECK_MISSING, NULL, err);
+}
+
 /* Store, namespaces, overlay, a whole step: what a build cannot do without. */
 static void check_sandbox(struct doctor *d)
 {
@@ -320,6 +343,8 @@ static void check_sandbox(struct doctor *d)
 		check_subid(d);
 		check_inside(d);
 		check_step(d);
+		if (d->report->refusal.kind == ERR_NONE)
+			check_threads(d);
 	}
 	doctor_store(d->report, store_path(d->store));
 }
@@ -352,11 +377,6 @@ static void check_platform(struct doctor *d, const struct arch *a, const char *n
 			return;
 		}
 	}
-	if (!d->holder || d->report->refusal.kind != ERR_NONE) {
-		doctor_add(d->report, name, CHECK_LIMITED, NULL, MEND_NONE, "%s, but no step runs here (see above)",
-			native ? "native" : qemu);
-		return;
-	}
 	if ((native ? try_step(d, a, tag, &err) : try_emulated(d, a, qemu, tag, &err)) < 0)
 		doctor_add_error(d->report, name, CHECK_MISSING, WITHOUT_EMULATION, &err);
 	else
@@ -367,6 +387,10 @@ static void check_platforms(struct doctor *d)
 {
 	const struct arch *a;
 
+	if (d->report->refusal.kind != ERR_NONE) {
+		doctor_add(d->report, "platforms", CHECK_MISSING, NULL, MEND_NONE, "not tried, since no step runs here");
+		return;
+	}
 	for (size_t i = 0; (a = arch_at(i)); i++) {
 		auto_free char *name = xasprintf("linux/%s%s%s", a->architecture, *a->variant ? "/" : "", a->variant);
 

@@ -85,7 +85,7 @@ static void print_text(const struct doctor_report *r)
 		printf("builds work here\n");
 		return;
 	}
-	printf("no build with RUN works here:\n");
+	printf("builds do not work here:\n");
 	put_wrapped(r->refusal.msg, 0, "");
 }
 
