@@ -177,6 +177,57 @@ else
 	skip "inside bubblewrap" "bubblewrap is not installed"
 fi
 
+# --- a registry -------------------------------------------------------------------------------------------------------
+plain
+if start_registry; then
+	in_world "$U" doctor --json --registry "127.0.0.1:$registry_port"
+	report=$out
+	is "$status $(check registry state)" "0 ok" "a registry answers"
+	in_world "$U" doctor --json --registry "127.0.0.1:$registry_port" --offline
+	report=$out
+	like "$status $(check registry state) $(check registry text)" '0 limited.*not asked: --offline' "is not asked with --offline"
+else
+	skip "a registry answers" "$reason"
+fi
+in_world "$U" doctor --json --registry 127.0.0.1:1
+report=$out
+like "$status $(check registry state) $(check registry text)" '0 missing.*127.0.0.1:1' "a registry that is not there"
+in_world "$U" doctor --json --registry 'Not a name'
+report=$out
+like "$status $(check registry state) $(check registry text)" '0 missing.*Not a name' "no name of a registry"
+/usr/bin/python3 -c 'import socket, time
+s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(600)' >"$scratch/silent" &
+kill_at_exit+=($!)
+wait_for 10 test -s "$scratch/silent"
+SECONDS=0
+in_world "$U" doctor --json --registry "127.0.0.1:$(cat "$scratch/silent")"
+report=$out
+like "$status $(check registry state) $(check registry text)" '0 missing.*(within 10 s|timed? ?out)' "a registry that says nothing"
+ok "costs ten seconds and no more" test "$SECONDS" -le 20
+
+# --- whittle inside a step of whittle ---------------------------------------------------------------------------------
+mkdir -p nested/root/ctx && cp small/* nested/root/ctx/ && cp "$WHITTLE" nested/root/whittle
+ldd "$WHITTLE" | grep -o '/[^ ]*' | while read -r lib; do install -D "$lib" "nested/root$lib"; done
+mkdir -p nested/root/tmp
+sed -i /^ARG/d nested/root/ctx/Dockerfile
+for command in '"doctor", "--json"' '"build", "--progress", "plain", "/ctx"'; do
+	cat >nested/Dockerfile <<-END
+		FROM scratch
+		COPY root /
+		ENV WHITTLE_ROOT=/store HOME=/ PATH=/
+		RUN ["/whittle", $command]
+	END
+	fails 4 "whittle in a step: ${command%%,*} ends" "$U" build --progress plain nested
+	like "$err" 'exit code: 10' "whittle in a step: with status 10"
+	case $command in
+	*doctor*)
+		nested=$(sed -nE 's/^#[0-9]+ [0-9.]+ +"refusal": "(.*)",$/\1/p' <<<"$err" | head -n 1)
+		like "$nested" 'cannot create a user namespace.*seccomp' "whittle in a step: the doctor says why"
+		;;
+	*) like "$err" "whittle: $(sed 's/[][().*+?|\]/\\&/g' <<<"$nested")" "whittle in a step: a build is refused with the doctor's line" ;;
+	esac
+done
+
 # --- what root can do to a user ---------------------------------------------------------------------------------------
 if [ -z "$as_root" ]; then
 	skip "worlds that only root can make" "not started as root"
@@ -237,6 +288,43 @@ become=(setpriv --bounding-set=-setuid,-setgid --reuid wt-subid --regid wt-subid
 judge "CAP_SETUID outside the bounding set" wt-subid
 works "CAP_SETUID outside the bounding set"
 like "$(check 'subordinate ids' text)" 'CAP_SETUID' "CAP_SETUID outside the bounding set: is named"
+
+# distributions: ID, what installs newuidmap there; the doctor tells the same story in other words
+while IFS='|' read -r id like package; do
+	printf 'ID=%s\nID_LIKE="%s"\n' "$id" "$like" >"$scratch/os-release"
+	plain
+	private "mount --bind $scratch/os-release $(realpath /etc/os-release);"
+	inner=(env PATH=/nowhere)
+	in_world wt-single doctor --json
+	report=$out
+	is "$status $(mend 'subordinate ids')" "0 $package" "the command of $id"
+done <<-END
+	debian||sudo apt-get install uidmap
+	ubuntu|debian|sudo apt-get install uidmap
+	raspbian|debian|sudo apt-get install uidmap
+	fedora||sudo dnf install shadow-utils
+	alpine||doas apk add shadow-uidmap
+	unheard-of||install the package with newuidmap (uidmap or shadow-utils)
+END
+
+# emulators
+plain
+judge "qemu" wt-subid
+for platform in arm64 arm/v7; do
+	[ "$platform" = "$(host_arch)" ] && continue
+	is "$(check "linux/$platform" state)" ok "linux/$platform: a program of it ran"
+	like "$(check "linux/$platform" text)" 'qemu|native' "linux/$platform: and by what"
+done
+plain
+private "for q in /usr/bin/qemu-*; do mount --bind $scratch/os-release \$q; done;"
+judge "no qemu" wt-subid
+works "no qemu"
+for platform in arm64 amd64; do
+	[ "$platform" = "$(host_arch)" ] && continue
+	like "$(check "linux/$platform" state) $(check "linux/$platform" text)" 'missing.*no qemu-user' "no qemu: linux/$platform is missing"
+	like "$(mend "linux/$platform")" 'install|apk add' "no qemu: with the command"
+done
+is "$(check "linux/$(host_arch | sed 's/armv7/arm\/v7/')" state)" ok "no qemu: the host's own platform is ok"
 
 # /proc with covers: name, script, regular expression for the text of the check, or for the refusal
 for user in wt-subid wt-single; do
