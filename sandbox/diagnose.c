@@ -20,6 +20,7 @@
 #include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "sandbox/subid.h"
 
 #define KNOB_MAX 4096            /* bytes of a file of /proc/sys or an attribute */
 #define STATUS_MAX (64 << 10)
@@ -358,21 +359,15 @@ static bool has_no_new_privs(const struct refusal *r, const char *arg, struct st
 	return status_value(r, "NoNewPrivs", 10, 0) == 1;
 }
 
-/* A "subid:" line of nsswitch.conf(5) with another source than files. */
 static bool uses_directory(const struct refusal *r, const char *file, struct strbuf *detail)
 {
 	auto_strbuf text = STRBUF_INIT;
-	const char *p;
+	char source[SUBID_SOURCE_SIZE] = "";
 
-	if (!read_text(r, file, STATUS_MAX, &text))
+	if (!read_text(r, file, STATUS_MAX, &text) || !subid_directory_of(text.buf, source))
 		return false;
-	p = strncmp(text.buf, "subid:", 6) == 0 ? text.buf : strstr(text.buf, "\nsubid:");
-	if (!p)
-		return false;
-	p = strchr(p, ':') + 1;
-	p += strspn(p, " \t");
-	strbuf_printf(detail, "%.*s", (int)strcspn(p, " \t\n#"), p);
-	return detail->len > 0 && strcmp(detail->buf, "files") != 0;
+	strbuf_puts(detail, source);
+	return true;
 }
 
 static bool subject_says(const struct refusal *r, const char *words, struct strbuf *detail)

@@ -54,6 +54,8 @@ bool diagnose_find(const struct refusal *refusal, struct diagnosis *ret);
  * ERR_SANDBOX. An error of another origin (no errno, another kind than ERR_SYSTEM, ERR_SANDBOX or, for an exhausted
  * limit, ERR_DISK) or one without a row is left as it is, except that EPERM, EACCES and ENOSYS are ERR_SANDBOX in any
  * case. Returns -1.
+ * In a step that has entered its root file system the tell-tales are still the kernel's (/proc is its own); rows of
+ * those steps have no mend that looks a user up.
  */
 int diagnose(enum diagnose_step step, const char *subject, struct err *err);
 

@@ -14,6 +14,7 @@
 #include "base/proc.h"
 #include "base/strv.h"
 #include "sandbox/diagnose.h"
+#include "sandbox/subid.h"
 
 #define SUBID_FILE_MAX (4 << 20) /* a directory of 50,000 users has 2 MiB */
 #define SUBID_NAMES_MAX 16
@@ -110,16 +111,28 @@ static size_t own_names(const char *names[SUBID_NAMES_MAX])
 	return n;
 }
 
-static size_t read_subid(const char *file, uint32_t own, struct id_range ranges[IDMAP_RANGES_MAX])
+/* The lines of the file, or, where a directory service has the say, what that knows of the names. */
+static void load_subid(const char *file, bool groups, const char *const names[], size_t nnames, struct strbuf *text)
+{
+	struct err ignored = ERR_INIT;
+	char source[SUBID_SOURCE_SIZE];
+
+	if (!subid_directory(source)) {
+		if (read_file(AT_FDCWD, file, SUBID_FILE_MAX, text, &ignored) < 0)
+			log_debug("%s: %s", file, ignored.msg);
+		return;
+	}
+	for (size_t i = 1; i < nnames; i++) /* the first is the number, which is no login name */
+		subid_ask(names[i], groups, text);
+}
+
+static size_t read_subid(const char *file, bool groups, uint32_t own, struct id_range ranges[IDMAP_RANGES_MAX])
 {
 	auto_strbuf text = STRBUF_INIT;
-	struct err ignored = ERR_INIT;
 	const char *names[SUBID_NAMES_MAX];
-	size_t nnames, n;
+	size_t nnames = own_names(names), n;
 
-	if (read_file(AT_FDCWD, file, SUBID_FILE_MAX, &text, &ignored) < 0)
-		return 0;
-	nnames = own_names(names);
+	load_subid(file, groups, names, nnames, &text);
 	n = idmap_parse_subid(text.buf, names, nnames, own, ranges);
 	for (size_t i = 0; i < nnames; i++)
 		free((char *)(uintptr_t)names[i]);
@@ -216,8 +229,8 @@ static int choose_subid(struct idmap *ret, struct err *err)
 		return no_subid(DIAGNOSE_NO_NEW_PRIVS, NULL, err);
 	ret->uid[0] = (struct id_range){ 0, geteuid(), 1 };
 	ret->gid[0] = (struct id_range){ 0, getegid(), 1 };
-	ret->nuid = read_subid("/etc/subuid", getuid(), ret->uid + 1);
-	ret->ngid = read_subid("/etc/subgid", getgid(), ret->gid + 1);
+	ret->nuid = read_subid("/etc/subuid", false, getuid(), ret->uid + 1);
+	ret->ngid = read_subid("/etc/subgid", true, getgid(), ret->gid + 1);
 	if (ret->nuid == 0 || ret->ngid == 0)
 		return no_subid(DIAGNOSE_NO_RANGE, ret->nuid == 0 ? "/etc/subuid" : "/etc/subgid", err);
 	ret->nuid++;

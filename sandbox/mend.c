@@ -109,6 +109,9 @@ static const struct row {
 	{ MEND_CLOCK, DISTRO_DEBIAN, COMMAND, "{root}timedatectl set-ntp true" },
 	{ MEND_CLOCK, DISTRO_FEDORA, COMMAND, "{root}timedatectl set-ntp true" },
 	{ MEND_CLOCK, DISTRO_ANY, COMMAND, "{root}date -s 'YYYY-MM-DD HH:MM'" },
+	{ MEND_PAGES, DISTRO_ANY, ADVICE, "boot a kernel with pages of 4 KiB" },
+	{ MEND_PAGES_PI, DISTRO_ANY, COMMAND,
+		"echo kernel=kernel8.img | {root}tee -a /boot/firmware/config.txt && {root}reboot" },
 };
 #define NROWS (sizeof(rows) / sizeof(rows[0]))
 

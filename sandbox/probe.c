@@ -66,7 +66,6 @@ static void look(struct probe_host *ret)
 	long abi;
 
 	ret->tun = open_error("/dev/net/tun", O_RDWR);
-	ret->fuse = open_error("/dev/fuse", O_RDWR);
 	ret->locks_unlimited = getrlimit(RLIMIT_LOCKS, &locks) == 0 && locks.rlim_max == RLIM_INFINITY;
 	abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	ret->landlock_abi = abi > 0 ? (int)abi : 0;

@@ -16,7 +16,7 @@
 struct probe_host {
 	int notify;           /* whether the kernel knows SECCOMP_RET_USER_NOTIF */
 	int listener;         /* installing a listener */
-	int tun, fuse;        /* opening /dev/net/tun, /dev/fuse */
+	int tun;              /* opening /dev/net/tun */
 	int landlock_abi;     /* 0: none */
 	bool locks_unlimited; /* hard RLIMIT_LOCKS, which carries the marks of recorded ownership */
 };

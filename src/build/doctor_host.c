@@ -16,6 +16,7 @@
 #define DISK_WANTED (2ull << 30)    /* bytes: a compiler image and what it makes */
 #define DISK_NEEDED (100ull << 20)
 #define MEMORY_WANTED (512ull << 20)
+#define PAGE_SIZE_USUAL 4096
 #define CLOCK_FIRST 1735689600      /* 2025: older than this program cannot be */
 #define CLOCK_LAST 4102444800       /* 2100 */
 
@@ -61,22 +62,30 @@ static void check_landlock(struct doctor_report *r, const struct probe_host *h)
 			MEND_LANDLOCK, "this kernel offers none");
 }
 
-static void check_cgroup(struct doctor_report *r)
+static void check_cgroup(struct doctor_report *r, const struct probe_cgroup *cg)
 {
 	static const char name[] = "cgroup", without[] = "nothing but the whole machine limits memory and CPU of a step";
-	struct probe_cgroup cg;
 
-	probe_cgroup("", &cg);
-	if (!cg.v2)
+	if (!cg->v2)
 		doctor_add(r, name, CHECK_LIMITED, without, MEND_CGROUP_V2, "this process is in no cgroup2");
-	else if (!probe_has_controller(&cg, "memory"))
-		doctor_add(r, name, CHECK_LIMITED, without, cg.is_pi ? MEND_CGROUP_MEMORY_PI : MEND_CGROUP_MEMORY,
-			"no memory controller here (only: %s)", *cg.controllers ? cg.controllers : "none");
-	else if (!cg.writable)
+	else if (!probe_has_controller(cg, "memory"))
+		doctor_add(r, name, CHECK_LIMITED, without, cg->is_pi ? MEND_CGROUP_MEMORY_PI : MEND_CGROUP_MEMORY,
+			"no memory controller here (only: %s)", *cg->controllers ? cg->controllers : "none");
+	else if (!cg->writable)
 		doctor_add(r, name, CHECK_LIMITED, without, MEND_CGROUP_DELEGATE,
 			"the cgroup of this process is not delegated to it");
 	else
-		doctor_add(r, name, CHECK_OK, NULL, MEND_NONE, "delegated, with %s", cg.controllers);
+		doctor_add(r, name, CHECK_OK, NULL, MEND_NONE, "delegated, with %s", cg->controllers);
+}
+
+/* The kernel of a Raspberry Pi 5 has pages of 16 KiB, and 32-bit programs that assume 4 KiB do not start (cross.md). */
+static void check_pages(struct doctor_report *r, const struct probe_cgroup *cg)
+{
+	long size = sysconf(_SC_PAGESIZE);
+
+	if (size > PAGE_SIZE_USUAL)
+		doctor_add(r, "page size", CHECK_LIMITED, "32-bit ARM runs only where its programs are aligned to more",
+			cg->is_pi ? MEND_PAGES_PI : MEND_PAGES, "%ld KiB; 32-bit programs expect 4 KiB", size >> 10);
 }
 
 static bool in_path(const char *program)
@@ -155,6 +164,7 @@ void doctor_store(struct doctor_report *r, const char *path)
 void doctor_host(struct doctor_report *r)
 {
 	struct probe_host h;
+	struct probe_cgroup cg;
 	struct err err = ERR_INIT;
 
 	if (probe_host(&h, &err) < 0) {
@@ -164,7 +174,9 @@ void doctor_host(struct doctor_report *r)
 		check_landlock(r, &h);
 		check_network(r, &h);
 	}
-	check_cgroup(r);
+	probe_cgroup("", &cg);
+	check_cgroup(r, &cg);
+	check_pages(r, &cg);
 	check_memory(r);
 	check_clock(r);
 }

@@ -31,18 +31,38 @@ static const char *const states[] = {
 	[CHECK_MISSING] = "missing",
 };
 
+/* Whether the first n bytes open a quote that they do not close. */
+static bool ends_in_quotes(const char *text, size_t n)
+{
+	bool in = false;
+
+	for (size_t i = 0; i < n; i++)
+		in ^= text[i] == '\'';
+	return in;
+}
+
+/* Where to break text that is longer than room: at the last blank in it, else at the first behind it. */
+static size_t find_break(const char *text, size_t room, bool is_command)
+{
+	size_t cut = room;
+
+	while (cut && (text[cut] != ' ' || (is_command && ends_in_quotes(text, cut))))
+		cut--;
+	if (cut)
+		return cut;
+	for (cut = room; text[cut] && (text[cut] != ' ' || (is_command && ends_in_quotes(text, cut))); cut++)
+		;
+	return cut;
+}
+
 /* Words wrapped between column and WIDTH; the cursor stands at column. tail goes before each line's end but the last. */
 static void put_wrapped(const char *text, int column, const char *tail)
 {
 	size_t room = (size_t)(WIDTH - column) - strlen(tail);
 
 	while (strlen(text) > room) {
-		size_t cut = room;
+		size_t cut = find_break(text, room, *tail);
 
-		while (cut && text[cut] != ' ')
-			cut--;
-		if (!cut)
-			cut = strcspn(text, " "); /* a long path is not cut */
 		if (!text[cut])
 			break;
 		cli_put_safe(text, cut, stdout);
@@ -69,7 +89,7 @@ static void print_check(const struct check *c)
 	if (c->mend && !c->is_command)
 		put_labelled("to mend: ", c->mend);
 	if (c->mend && c->is_command) {
-		/* A shell takes the lines as one: words in quotes hold no line break of ours unless they are that long. */
+		/* Broken so that a shell takes the lines as one. */
 		put_labelled("to mend, run:", "");
 		printf("%*s", COMMAND_COLUMN, "");
 		put_wrapped(c->mend, COMMAND_COLUMN, " \\");
@@ -153,5 +173,5 @@ static int run_doctor(const struct command *self, int argc, char **argv)
 	return status;
 }
 
-const struct command command_doctor = { "doctor", "[OPTIONS]", "say what this host offers, and how to mend what it lacks",
-	run_doctor };
+const struct command command_doctor = { "doctor", "[OPTIONS]",
+	"say what this host offers, and how to mend what it lacks", run_doctor };
