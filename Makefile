@@ -4,6 +4,7 @@
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
+SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 MODE    ?= release
 O       := build/$(MODE)
 VERSION := 0.1.0
@@ -86,7 +87,7 @@ $(O)/unit/%: tests/unit/%.c $(O)/libwhittle.a
 
 $(O)/fixtures/%: tests/fixtures/%.c
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) -std=gnu17 $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -lpthread
+	$(call say,LD,$@)$(CC) -std=gnu17 $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -Wl,--as-needed -lpthread -lseccomp
 
 build/fuzz/%: tests/fuzz/%.c $(lib) $(hdrs) $(gate)
 	@mkdir -p $(@D)
@@ -146,15 +147,21 @@ deps: ## install the Debian packages that building and testing need (sudo where 
 demo: ## the main job on this machine: golang to alpine for amd64, arm64 and arm/v7
 	$(Q)examples/golang-alpine/demo
 
+# The AppArmor profile is for AppArmor 4 (Ubuntu 23.10); an older one would stumble over it at boot.
 install: all ## honours DESTDIR and PREFIX; strips the program (NOSTRIP=1 does not)
 	install -D -m 0755 $(if $(NOSTRIP),,-s) $(O)/whittle $(DESTDIR)$(PREFIX)/bin/whittle
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/doc/whittle
 	install -m 0644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 0644 README.md LICENSE CHANGELOG.md $(DESTDIR)$(PREFIX)/share/doc/whittle/
+	if [ -n "$(DESTDIR)" ] || [ -e $(SYSCONFDIR)/apparmor.d/abi/4.0 ]; then \
+		install -d $(DESTDIR)$(SYSCONFDIR)/apparmor.d && \
+		sed 's|@PROGRAM@|$(PREFIX)/bin/whittle|' sandbox/apparmor/whittle.in >$(DESTDIR)$(SYSCONFDIR)/apparmor.d/whittle; \
+	fi
 
 uninstall: ## removes what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/whittle $(DESTDIR)$(PREFIX)/share/man/man1/whittle*.1
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/whittle
+	rm -f $(DESTDIR)$(SYSCONFDIR)/apparmor.d/whittle
 
 clean: ## remove build/
 	rm -rf build compile_commands.json

@@ -9,6 +9,7 @@
 #include "base/auto.h"
 #include "base/mem.h"
 #include "base/wire.h"
+#include "sandbox/diagnose.h"
 
 #define LINE_MAX_LEN 1920 /* MAX_REGISTER_LENGTH of the kernel */
 
@@ -42,13 +43,9 @@ static int make_instance(struct err *err)
 		fd = fsmount(ctx, FSMOUNT_CLOEXEC, 0);
 	if (fd >= 0)
 		return fd;
-	if (errno == ENODEV)
-		err_sys(err, "this kernel (%s) has no binfmt_misc (as root: modprobe binfmt_misc)", u.release);
-	else
-		err_sys(err, "cannot make a private binfmt_misc; this kernel is %s, 6.7 or newer is needed",
-			u.release);
+	err_sys(err, "cannot make a private binfmt_misc (this kernel is %s, 6.7 or newer is needed)", u.release);
 	err->kind = ERR_SANDBOX;
-	return -1;
+	return diagnose(DIAGNOSE_BINFMT, NULL, err);
 }
 
 static int register_line(int instance, const struct strbuf *line, struct err *err)

@@ -19,6 +19,7 @@
 #include "base/fsutil.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "sandbox/diagnose.h"
 
 /* Frames on the stream of a job, in both directions: kind, length, bytes. */
 enum frame_kind { FRAME_PAYLOAD = 1, FRAME_EVENT, FRAME_REPLY, FRAME_ERROR };
@@ -221,11 +222,8 @@ static int enter(const struct holder_options *o, const struct idmap *map, pid_t 
 	prefer_as_oom_victim();
 	prctl(PR_SET_DUMPABLE, 0);
 	umask(022);
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-		err_sys(err, "cannot make the mounts of the build private");
-		err->kind = ERR_SANDBOX;
-		return -1;
-	}
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys(err, "cannot make the mounts of the build private");
 	if (chdir(o->store) < 0)
 		return err_sys(err, "cannot enter the store '%s'", o->store);
 	return 0;
@@ -265,7 +263,9 @@ static _Noreturn void holder_main(const struct holder_options *o, const struct i
 	if (read_full(go, &byte, 1) != 1)
 		_exit(125);
 	close_fd(go);
-	if (enter(o, map, engine, &err) < 0 || send(sock, &err, sizeof(err), MSG_NOSIGNAL) < 0) {
+	if (enter(o, map, engine, &err) < 0)
+		diagnose(DIAGNOSE_ENTER, NULL, &err);
+	if (err.kind != ERR_NONE || send(sock, &err, sizeof(err), MSG_NOSIGNAL) < 0) {
 		send(sock, &err, sizeof(err), MSG_NOSIGNAL);
 		_exit(125);
 	}
@@ -284,19 +284,8 @@ static pid_t clone_namespaces(void)
 
 static int refuse_clone(struct err *err)
 {
-	int saved = errno;
-	const char *mend = "'whittle doctor' says what this host refuses";
-
-	if (saved == ENOSPC)
-		mend = "raise /proc/sys/user/max_user_namespaces";
-	else if (saved == EPERM && access("/proc/sys/kernel/unprivileged_userns_clone", F_OK) == 0)
-		mend = "as root: sysctl kernel.unprivileged_userns_clone=1";
-	else if (saved == EPERM)
-		mend = "a container needs a seccomp profile that allows unshare and mount, a chroot cannot do it";
-	errno = saved;
-	err_sys(err, "cannot create a user namespace (%s)", mend);
-	err->kind = ERR_SANDBOX;
-	return -1;
+	err_sys(err, "cannot create a user namespace");
+	return diagnose(DIAGNOSE_CLONE, NULL, err);
 }
 
 /* Fork and map one attempt. Returns 0, or -1 with the child gone. */
@@ -363,7 +352,7 @@ struct holder *holder_start(const struct holder_options *options, struct err *er
 	if (rc < 0 && options->isolation == ISOLATION_AUTO && h->idmap.mode != ISOLATION_SINGLE) {
 		log_debug("%s: %s", isolation_name(h->idmap.mode), first.msg);
 		idmap_single(&h->idmap);
-		snprintf(h->idmap.why, sizeof(h->idmap.why), "%.150s", first.msg);
+		snprintf(h->idmap.why, sizeof(h->idmap.why), "%.*s", IDMAP_WHY_SIZE - 1, first.msg);
 		rc = start_with_map(h, options, &first);
 	}
 	if (rc < 0) {

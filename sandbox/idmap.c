@@ -13,12 +13,12 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/strv.h"
+#include "sandbox/diagnose.h"
+#include "sandbox/subid.h"
 
 #define SUBID_FILE_MAX (4 << 20) /* a directory of 50,000 users has 2 MiB */
 #define SUBID_NAMES_MAX 16
 #define HELPER_OUTPUT_MAX 4096
-#define MEND_SUBID                                                                                 \
-	"give it one: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
 
 static const char *const isolation_names[] = {
 	[ISOLATION_AUTO] = "auto",
@@ -111,16 +111,28 @@ static size_t own_names(const char *names[SUBID_NAMES_MAX])
 	return n;
 }
 
-static size_t read_subid(const char *file, uint32_t own, struct id_range ranges[IDMAP_RANGES_MAX])
+/* The lines of the file, or, where a directory service has the say, what that knows of the names. */
+static void load_subid(const char *file, bool groups, const char *const names[], size_t nnames, struct strbuf *text)
+{
+	struct err ignored = ERR_INIT;
+	char source[SUBID_SOURCE_SIZE];
+
+	if (!subid_directory(source)) {
+		if (read_file(AT_FDCWD, file, SUBID_FILE_MAX, text, &ignored) < 0)
+			log_debug("%s: %s", file, ignored.msg);
+		return;
+	}
+	for (size_t i = 1; i < nnames; i++) /* the first is the number, which is no login name */
+		subid_ask(names[i], groups, text);
+}
+
+static size_t read_subid(const char *file, bool groups, uint32_t own, struct id_range ranges[IDMAP_RANGES_MAX])
 {
 	auto_strbuf text = STRBUF_INIT;
-	struct err ignored = ERR_INIT;
 	const char *names[SUBID_NAMES_MAX];
-	size_t nnames, n;
+	size_t nnames = own_names(names), n;
 
-	if (read_file(AT_FDCWD, file, SUBID_FILE_MAX, &text, &ignored) < 0)
-		return 0;
-	nnames = own_names(names);
+	load_subid(file, groups, names, nnames, &text);
 	n = idmap_parse_subid(text.buf, names, nnames, own, ranges);
 	for (size_t i = 0; i < nnames; i++)
 		free((char *)(uintptr_t)names[i]);
@@ -219,23 +231,26 @@ static int choose_direct(struct idmap *ret, struct err *err)
 	return 0;
 }
 
+static int no_subid(enum diagnose_step step, const char *subject, struct err *err)
+{
+	err_set(err, ERR_SANDBOX, "no subordinate ids for uid %u", (unsigned)getuid());
+	return diagnose(step, subject, err);
+}
+
 static int choose_subid(struct idmap *ret, struct err *err)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->mode = ISOLATION_SUBID;
 	if (!in_path("newuidmap") || !in_path("newgidmap"))
-		return err_set(err, ERR_SANDBOX,
-			"newuidmap is not installed (package uidmap or shadow-utils)");
+		return no_subid(DIAGNOSE_NO_HELPER, in_path("newuidmap") ? "newgidmap" : "newuidmap", err);
 	if (status_number("NoNewPrivs:") == 1)
-		return err_set(err, ERR_SANDBOX,
-			"no_new_privs is set, so the setuid helper newuidmap cannot work");
+		return no_subid(DIAGNOSE_NO_NEW_PRIVS, NULL, err);
 	ret->uid[0] = (struct id_range){ 0, geteuid(), 1 };
 	ret->gid[0] = (struct id_range){ 0, getegid(), 1 };
-	ret->nuid = read_subid("/etc/subuid", getuid(), ret->uid + 1);
-	ret->ngid = read_subid("/etc/subgid", getgid(), ret->gid + 1);
+	ret->nuid = read_subid("/etc/subuid", false, getuid(), ret->uid + 1);
+	ret->ngid = read_subid("/etc/subgid", true, getgid(), ret->gid + 1);
 	if (ret->nuid == 0 || ret->ngid == 0)
-		return err_set(err, ERR_SANDBOX, "uid %u has no range in %s; %s", (unsigned)getuid(),
-			ret->nuid == 0 ? "/etc/subuid" : "/etc/subgid", MEND_SUBID);
+		return no_subid(DIAGNOSE_NO_RANGE, ret->nuid == 0 ? "/etc/subuid" : "/etc/subgid", err);
 	ret->nuid++;
 	ret->ngid++;
 	set_fingerprint(ret);
@@ -257,7 +272,7 @@ int idmap_choose(enum isolation want, struct idmap *ret, struct err *err)
 			return 0;
 	}
 	idmap_single(ret);
-	snprintf(ret->why, sizeof(ret->why), "%.150s", why.msg);
+	snprintf(ret->why, sizeof(ret->why), "%.*s", IDMAP_WHY_SIZE - 1, why.msg);
 	return 0;
 }
 
@@ -271,7 +286,7 @@ static int write_proc(pid_t pid, const char *file, const char *text, struct err 
 	if (fd < 0 || write(fd, text, strlen(text)) < 0) {
 		err_sys(err, "cannot write %s of the user namespace", file);
 		err->kind = ERR_SANDBOX;
-		return -1;
+		return diagnose(DIAGNOSE_MAP, NULL, err);
 	}
 	return 0;
 }
@@ -304,8 +319,10 @@ static int run_helper(const char *helper, pid_t pid, const struct id_range *r, s
 		return -1;
 	while (output.len && output.buf[output.len - 1] == '\n')
 		strbuf_setlen(&output, output.len - 1);
-	if (status != 0)
-		return err_set(err, ERR_SANDBOX, "%s refused the range: %s", helper, output.buf);
+	if (status != 0) {
+		err_set(err, ERR_SANDBOX, "%s refused the range: %s", helper, output.buf);
+		return diagnose(DIAGNOSE_HELPER, output.buf, err);
+	}
 	return 0;
 }
 

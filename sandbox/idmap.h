@@ -17,6 +17,7 @@ enum isolation {
 
 #define IDMAP_RANGES_MAX 32       /* the kernel takes 340 lines; no sane /etc/subuid has this many for a user */
 #define IDMAP_FINGERPRINT_SIZE 24
+#define IDMAP_WHY_SIZE 512
 #define IDMAP_WANTED_IDS 65536    /* what images expect to find */
 
 struct id_range {
@@ -29,7 +30,7 @@ struct idmap {
 	struct id_range uid[1 + IDMAP_RANGES_MAX], gid[1 + IDMAP_RANGES_MAX];
 	size_t nuid, ngid;
 	char fingerprint[IDMAP_FINGERPRINT_SIZE]; /* [a-z0-9]: folders unpacked under one map fit no other */
-	char why[160]; /* one clause for people: why this rung and not the one above */
+	char why[IDMAP_WHY_SIZE]; /* one clause for people: why this rung and not the one above */
 };
 
 /* "auto", "direct", "subid" or "single" to an enum. Returns 0, or -1 and ERR_USAGE. */

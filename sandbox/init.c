@@ -27,6 +27,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "sandbox/caps.h"
+#include "sandbox/diagnose.h"
 #include "sandbox/mounts.h"
 #include "sandbox/user.h"
 
@@ -272,10 +273,11 @@ static int become_program(const struct init_args *a, struct err *err)
 	if (a->spec->no_new_privs || a->virtual_ids)
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* Before CAP_SYS_ADMIN goes: without no_new_privs the kernel wants it, and then sudo works in steps. */
-	if (policy_install(a->policy, err) < 0 || owner_install(a->owner, a->listener, a->user, err) < 0 ||
-		caps_limit_bounding(err) < 0 || (!a->virtual_ids && set_ids(a->user, err) < 0) ||
+	if (policy_install(a->policy, err) < 0 || owner_install(a->owner, a->listener, a->user, err) < 0)
+		return diagnose(DIAGNOSE_FILTER, NULL, err);
+	if (caps_limit_bounding(err) < 0 || (!a->virtual_ids && set_ids(a->user, err) < 0) ||
 		caps_apply(a->virtual_ids || a->user->uid == 0, err) < 0)
-		return -1;
+		return diagnose(DIAGNOSE_RIGHTS, NULL, err);
 	signal(SIGINT, SIG_DFL); /* the one that the holder did not reset */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -294,9 +296,11 @@ static int prepare(const struct init_args *a, struct err *err)
 	if (mount_proc(a->rootfd, err) < 0 || mount_mqueue(a->rootfd, err) < 0 ||
 		make_readonly(a->rootfd, err) < 0 || mask_files(a->rootfd, err) < 0 ||
 		mask_folders(a->rootfd, err) < 0 || pivot(a->rootfd, err) < 0)
-		return -1;
-	if (sethostname(a->spec->hostname, strlen(a->spec->hostname)) < 0)
-		return err_sys(err, "cannot set the host name of the step");
+		return diagnose(DIAGNOSE_MOUNT, NULL, err);
+	if (sethostname(a->spec->hostname, strlen(a->spec->hostname)) < 0) {
+		err_sys(err, "cannot set the host name of the step");
+		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
+	}
 	return a->spec->network == STEP_NETWORK_NONE ? bring_loopback_up(err) : 0;
 }
 

@@ -10,6 +10,7 @@
 #include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "sandbox/diagnose.h"
 #include "sandbox/mounts.h"
 #include "sandbox/owner.h"
 
@@ -19,29 +20,34 @@
 const char *const rootfs_stub_names[] = { "dev", "proc", "sys", "etc", "etc/hosts", "etc/resolv.conf",
 	OWNER_PRELOAD, NULL };
 
+/* The store is the working directory. */
 static int refuse(struct err *err)
 {
 	if (err->kind == ERR_SYSTEM)
 		err->kind = ERR_SANDBOX;
-	return -1;
+	return diagnose(DIAGNOSE_OVERLAY, ".", err);
 }
 
 static int set(int ctx, const char *key, const char *value, struct err *err)
 {
 	char text[256];
+	size_t len;
 	ssize_t n;
 
 	if (value ? fsconfig(ctx, FSCONFIG_SET_STRING, key, value, 0) == 0 :
 		    fsconfig(ctx, FSCONFIG_SET_FLAG, key, NULL, 0) == 0)
 		return 0;
-	err_sys(err, "overlay refuses %s%s%s", key, value ? "=" : "", value ? value : "");
+	/* Neither the value nor the kernel's text, which names a folder of this one step, where the table knows why. */
+	err_sys(err, "overlay refuses %s", key);
+	len = strlen(err->msg);
+	refuse(err);
 	n = read(ctx, text, sizeof(text) - 1);
-	if (n > 2) {
+	if (n > 2 && strlen(err->msg) == len) {
 		text[n] = '\0';
 		text[strcspn(text, "\n")] = '\0';
 		err_wrap(err, "%s", text + 2);
 	}
-	return refuse(err);
+	return -1;
 }
 
 /* "lowerdir+" came with Linux 6.7; before it the list is one string of a page in mount(2). */
@@ -77,7 +83,7 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 		return err_set(err, ERR_INPUT, "a root file system of %zu layers; the kernel stacks 1 to %d",
 			lowers->len, ROOTFS_LAYERS_MAX);
 	if (ctx < 0) {
-		err_sys(err, "no overlay file system (as root: modprobe overlay)");
+		err_sys(err, "no overlay file system");
 		return refuse(err);
 	}
 	if (set(ctx, "userxattr", NULL, err) < 0)
@@ -92,7 +98,7 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 			     set(ctx, "workdir", work, err) < 0))
 		return -1;
 	if (fsconfig(ctx, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
-		err_sys(err, "cannot create an overlay in the store (it must be on a local file system)");
+		err_sys(err, "cannot create an overlay in the store");
 		return refuse(err);
 	}
 	fd = fsmount(ctx, FSMOUNT_CLOEXEC, upper ? 0 : MOUNT_ATTR_RDONLY);

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/wire.h"
 #include "sandbox/devices.h"
+#include "sandbox/diagnose.h"
 #include "sandbox/init.h"
 #include "sandbox/mounts.h"
 #include "sandbox/owner.h"
@@ -113,7 +114,7 @@ int step_prepare(struct job *job, struct err *err)
 		return 0;
 	policy = policy_compile(err);
 	if (!policy)
-		return -1;
+		return diagnose(DIAGNOSE_FILTER, NULL, err);
 	p = xcalloc(1, sizeof(*p));
 	p->policy = policy;
 	p->spill = owner_filter_new(OWNER_SPILL, ids);
@@ -134,8 +135,10 @@ static int mount_root(struct step_spec *spec, bool gate, struct err *err)
 		return err_sys(err, "cannot open '%s' in the store", STEP_PLACE);
 	strv_add(&spec->lowers, gate ? STEP_GATE_STUB : STEP_STUB);
 	root = rootfs_mount(&spec->lowers, *spec->upper ? spec->upper : NULL, spec->work, err);
-	if (root < 0 || mount_attach(root, place, "the root file system of the step", err) < 0)
+	if (root < 0)
 		return -1;
+	if (mount_attach(root, place, "the root file system of the step", err) < 0)
+		return diagnose(DIAGNOSE_MOUNT, NULL, err);
 	return take_fd(root);
 }
 
@@ -203,12 +206,15 @@ static int make_tree(struct step_spec *spec, bool gate, struct err *err)
 {
 	auto_fd int root = -1;
 
-	if (unshare(CLONE_NEWNS) < 0)
-		return err_sys(err, "cannot make a mount namespace");
+	if (unshare(CLONE_NEWNS) < 0) {
+		err_sys(err, "cannot make a mount namespace");
+		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
+	}
 	root = mount_root(spec, gate, err);
-	if (root < 0 || devices_mount(root, err) < 0 || mount_etc(spec, gate, root, err) < 0 ||
-		mount_sys(root, err) < 0)
+	if (root < 0)
 		return -1;
+	if (devices_mount(root, err) < 0 || mount_etc(spec, gate, root, err) < 0 || mount_sys(root, err) < 0)
+		return diagnose(DIAGNOSE_MOUNT, NULL, err);
 	return take_fd(root);
 }
 
@@ -341,8 +347,10 @@ static int run_init(struct supervised *s, pid_t *ret_pid, struct step_result *re
 	args->supervisor = alive[0];
 	args->listener = greeting[1];
 	*ret_pid = clone_init(args->spec->network);
-	if (*ret_pid < 0)
-		return err_sys(err, "cannot create the namespaces of the step");
+	if (*ret_pid < 0) {
+		err_sys(err, "cannot create the namespaces of the step");
+		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
+	}
 	if (*ret_pid == 0) {
 		close_fd(alive[1]);
 		close_fd(s->job->sock);
@@ -382,6 +390,7 @@ static int set_up(struct supervised *s, struct wire *payload, int store, struct 
 
 int step_run(struct job *job, const struct step_hooks *hooks, struct err *err)
 {
+	static const struct step_hooks none;
 	static struct supervised s; /* 6 KiB, once per process */
 	auto_fd int store = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	auto_strbuf reply = STRBUF_INIT;
@@ -392,7 +401,7 @@ int step_run(struct job *job, const struct step_hooks *hooks, struct err *err)
 	if (job->nfds != 3)
 		return err_set(err, ERR_SYSTEM, "a step needs 3 descriptors, got %zu", job->nfds);
 	s.job = job;
-	s.hooks = hooks;
+	s.hooks = hooks ? hooks : &none;
 	s.args.spec = &s.spec;
 	s.args.policy = ((const struct step_programs *)*job->state)->policy;
 	wire_init(&payload, job->payload, job->len);

@@ -55,7 +55,7 @@ int step_result_get(struct wire *reply, struct step_result *ret, struct err *err
 struct owner;
 
 /*
- * What the job of a step adds to it; all of it runs in the supervisor. Any may be NULL.
+ * What the job of a step adds to it, or NULL; all of it runs in the supervisor. Any may be NULL.
  *   read     take what follows the step_spec in the payload
  *   records  whether a layer below records an owner beyond the first ids ids, or a device node
  *   note     tell of the records below, owner_note(); the root file system is mounted at rootfd

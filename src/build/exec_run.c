@@ -11,6 +11,7 @@
 #include "build/jobs.h"
 #include "build/solve.h"
 #include "cross/qemu.h"
+#include "sandbox/diagnose.h"
 #include "store/snapshot.h"
 
 /* The log of one step: a thread hands it on while the step runs, and keeps its end. */
@@ -103,10 +104,12 @@ static int call_step(struct solver *s, struct op *op, const struct strbuf *paylo
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
 		return err_sys(err, "cannot make a pipe");
 	log.fd = pipefd[0];
-	if (pthread_create(&thread, NULL, read_log, &log) != 0) {
+	errno = pthread_create(&thread, NULL, read_log, &log);
+	if (errno != 0) {
 		close_fd(pipefd[0]);
 		close_fd(pipefd[1]);
-		return err_set(err, ERR_SYSTEM, "cannot start a thread");
+		err_sys(err, "cannot start a thread");
+		return diagnose(DIAGNOSE_THREAD, NULL, err);
 	}
 	rc = holder_call(s->session->holder, JOB_STEP, payload, (int[]){ null, pipefd[1], pipefd[1] }, 3, NULL,
 		NULL, reply, err);

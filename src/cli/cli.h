@@ -32,7 +32,7 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv); /* returns the exit status */
 };
 extern const struct command command_build, command_run, command_pull, command_push, command_import, command_images,
-	command_inspect, command_rmi, command_tag, command_prune, command_version;
+	command_inspect, command_rmi, command_tag, command_prune, command_doctor, command_version;
 
 /* Options that every command takes. */
 struct common {
