@@ -147,9 +147,9 @@ make_debian() {
 	fi
 	# shellcheck disable=SC2016 # the hook is for mmdebstrap's shell
 	SOURCE_DATE_EPOCH=1700000000 mmdebstrap --quiet --mode=$mode --variant=apt \
-		--include=adduser,passwd,libcap2-bin,git,rsync,gcc,libc6-dev,python3-pip,nodejs,npm,golang-go,procps,fakeroot \
+		--include=adduser,passwd,libcap2-bin,git,rsync,gcc,libc6-dev,python3-pip,nodejs,npm,procps,fakeroot \
 		--customize-hook='cd "$1" && rm -rf usr/share/doc usr/share/man usr/share/locale var/lib/apt/lists/* \
-			usr/share/go-*/test usr/share/go-*/api' \
+			usr/lib/gcc/x86_64-linux-gnu/*/lto1' \
 		bookworm - 2>"$out.log" | tar --delete --wildcards './dev/*' >"$out" || {
 		tail -n 5 "$out.log" >&2
 		rm -f "$out.log"

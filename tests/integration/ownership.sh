@@ -94,31 +94,6 @@ fi
 for user in "${users[@]}"; do
 	runs "$user imports Debian" "$user" import -q "$debian" debian:12
 done
-mkdir -p debian/pkg/npm/dep debian/pkg/pip
-printf '#!/bin/sh\n[ "$(id -u)" != 0 ] || { echo "must not run as root" >&2; exit 1; }\n' >debian/pkg/refuses-root
-chmod 755 debian/pkg/refuses-root
-echo '{"name":"app","version":"1.0.0"}' >debian/pkg/npm/package.json
-echo '{"name":"dep","version":"1.0.0"}' >debian/pkg/npm/dep/package.json
-printf 'from setuptools import setup\nsetup(name="tiny", version="1", py_modules=["tiny"])\n' >debian/pkg/pip/setup.py
-echo 'X = 1' >debian/pkg/pip/tiny.py
-# deb NAME: a package of what stands in deb-NAME
-deb() {
-	mkdir -p "deb-$1/DEBIAN"
-	printf 'Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n' "$1" >"deb-$1/DEBIAN/control"
-	dpkg-deb --root-owner-group -b "deb-$1" "debian/pkg/$1.deb" >/dev/null
-}
-mkdir -p deb-own/DEBIAN deb-own/usr/share/own deb-big/opt/big
-cat >deb-own/DEBIAN/postinst <<'END'
-#!/bin/sh
-set -e
-adduser --quiet --system --group --home /var/lib/ownd ownd
-install -d -o ownd -g ownd -m 750 /var/lib/ownd/data
-END
-chmod 755 deb-own/DEBIAN/postinst
-echo x >deb-own/usr/share/own/x
-for ((i = 0; i < 300; i++)); do echo $i >deb-big/opt/big/$i; done
-deb own
-deb big
 context debian <<'END'
 FROM debian:12
 ENV PYTHONDONTWRITEBYTECODE=1 DEBIAN_FRONTEND=noninteractive
@@ -152,16 +127,59 @@ RUN cp /usr/bin/id /usr/local/bin/root-id && chmod 4755 /usr/local/bin/root-id &
 	chgrp team /usr/local/bin/team-id && chmod 2755 /usr/local/bin/team-id
 USER alice
 RUN test "$(root-id -u)" = 0 && test "$(id -u)" = 1500 && test "$(team-id -g)" = 1600
-RUN mkdir ~/m && cd ~/m && printf 'package main\nfunc main() {}\n' > m.go && GOFLAGS=-trimpath GOCACHE=/tmp/gc go build -ldflags=-buildid= -o m m.go && \
-	rm -rf /tmp/gc ~/.config ~/.cache && test "$(stat -c %u:%g m)" = 1500:1500
 RUN cp -r /pkg/npm ~/app && cd ~/app && npm install --offline --no-audit --no-fund --cache /tmp/nc ./dep > /dev/null && rm -rf /tmp/nc ~/.npm && \
 	test -z "$(find ~/app ! -user alice)"
 RUN cp -r /pkg/pip /tmp/pip && python3 -m pip install --user --break-system-packages --no-index --no-build-isolation --no-compile --no-cache-dir /tmp/pip && \
 	rm -rf /tmp/pip && test -z "$(find ~/.local ! -user alice)" && rm -rf ~/.cache
 USER root
 RUN cp -r /pkg/npm /root/app && cd /root/app && npm install --offline --no-audit --no-fund --cache /tmp/nc ./dep > /dev/null && rm -rf /tmp/nc ~/.npm && \
-	GOFLAGS=-trimpath GOCACHE=/tmp/gc go build -ldflags=-buildid= -o /root/m /home/alice/m/m.go && rm -rf /tmp/gc ~/.config ~/.cache && \
 	python3 -m pip install --break-system-packages --no-index --no-build-isolation --no-compile --no-cache-dir /pkg/pip && rm -rf ~/.cache /pkg
 END
+mkdir -p debian/pkg/npm/dep debian/pkg/pip
+printf '#!/bin/sh\n[ "$(id -u)" != 0 ] || { echo "must not run as root" >&2; exit 1; }\n' >debian/pkg/refuses-root
+chmod 755 debian/pkg/refuses-root
+echo '{"name":"app","version":"1.0.0"}' >debian/pkg/npm/package.json
+echo '{"name":"dep","version":"1.0.0"}' >debian/pkg/npm/dep/package.json
+printf 'from setuptools import setup\nsetup(name="tiny", version="1", py_modules=["tiny"])\n' >debian/pkg/pip/setup.py
+echo 'X = 1' >debian/pkg/pip/tiny.py
+# deb NAME: a package of what stands in deb-NAME
+deb() {
+	mkdir -p "deb-$1/DEBIAN"
+	printf 'Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n' "$1" >"deb-$1/DEBIAN/control"
+	dpkg-deb --root-owner-group -b "deb-$1" "debian/pkg/$1.deb" >/dev/null
+}
+mkdir -p deb-own/DEBIAN deb-own/usr/share/own deb-big/opt/big
+cat >deb-own/DEBIAN/postinst <<'END'
+#!/bin/sh
+set -e
+adduser --quiet --system --group --home /var/lib/ownd ownd
+install -d -o ownd -g ownd -m 750 /var/lib/ownd/data
+END
+chmod 755 deb-own/DEBIAN/postinst
+echo x >deb-own/usr/share/own/x
+for ((i = 0; i < 300; i++)); do echo $i >deb-big/opt/big/$i; done
+deb own
+deb big
 equal debian
+
+# Go's programs make their calls themselves, past every library.
+context golang <<'END'
+FROM golang:1.20
+RUN echo 'go:x:1700:1700::/home/go:/bin/sh' >> /etc/passwd && mkdir -p /home/go/m && printf 'package main\nfunc main() {}\n' > /home/go/m/m.go && \
+	chown -R go: /home/go
+USER go
+RUN cd ~/m && GOFLAGS=-trimpath GOCACHE=/tmp/gc go build -ldflags=-buildid= -o m m.go && rm -rf /tmp/gc ~/.config ~/.cache && \
+	test "$(stat -c %u:%g m)" = 1700:1700
+USER root
+RUN cd /home/go/m && GOFLAGS=-trimpath GOCACHE=/tmp/gc go build -ldflags=-buildid= -o /m m.go && rm -rf /tmp/gc ~/.config ~/.cache && chown 5:6 /m
+END
+if fixture golang "$arch"; then
+	golang=$fixture
+	for user in "${users[@]}"; do
+		runs "$user imports golang" "$user" import -q "$golang" golang:1.20
+	done
+	equal golang
+else
+	skip "golang" "$reason"
+fi
 done_testing
