@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -96,8 +95,6 @@ int step_prepare(struct job *job, struct err *err)
 	if (*job->state)
 		return 0;
 	*job->state = policy_compile(err);
-	/* The compiler leaves megabytes of free heap: every child would copy the pages of it that it reuses. */
-	malloc_trim(0);
 	return *job->state ? 0 : -1;
 }
 
