@@ -11,18 +11,12 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "sandbox/mounts.h"
+#include "sandbox/refusal.h"
 
 #define OPTION_MAX 255     /* fsconfig(2) strings; longer is EINVAL */
 #define OPTIONS_PAGE 4095  /* mount(2) cuts its option string here without a word */
 
 const char *const rootfs_stub_names[] = { "dev", "proc", "sys", "etc", "etc/hosts", "etc/resolv.conf", NULL };
-
-static int refuse(struct err *err)
-{
-	if (err->kind == ERR_SYSTEM)
-		err->kind = ERR_SANDBOX;
-	return -1;
-}
 
 static int set(int ctx, const char *key, const char *value, struct err *err)
 {
@@ -39,7 +33,7 @@ static int set(int ctx, const char *key, const char *value, struct err *err)
 		text[strcspn(text, "\n")] = '\0';
 		err_wrap(err, "%s", text + 2);
 	}
-	return refuse(err);
+	return refusal(err, "fsconfig");
 }
 
 /* "lowerdir+" came with Linux 6.7; before it the list is one string of a page in mount(2). */
@@ -60,7 +54,7 @@ static int mount_classic(const struct strv *lowers, const char *upper, const cha
 			ROOTFS_LAYERS_MAX);
 	if (mount("overlay", place, "overlay", 0, options.buf) < 0) {
 		err_sys(err, "cannot mount an overlay of %zu layers", lowers->len);
-		return refuse(err);
+		return refusal(err, "mount");
 	}
 	fd = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? err_sys(err, "cannot open the overlay") : fd;
@@ -76,7 +70,7 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 			lowers->len, ROOTFS_LAYERS_MAX);
 	if (ctx < 0) {
 		err_sys(err, "no overlay file system (as root: modprobe overlay)");
-		return refuse(err);
+		return refusal(err, "fsopen");
 	}
 	if (set(ctx, "userxattr", NULL, err) < 0)
 		return -1;
@@ -91,12 +85,12 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 		return -1;
 	if (fsconfig(ctx, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
 		err_sys(err, "cannot create an overlay in the store (it must be on a local file system)");
-		return refuse(err);
+		return refusal(err, "fsconfig");
 	}
 	fd = fsmount(ctx, FSMOUNT_CLOEXEC, upper ? 0 : MOUNT_ATTR_RDONLY);
 	if (fd < 0) {
 		err_sys(err, "cannot mount an overlay");
-		return refuse(err);
+		return refusal(err, "fsmount");
 	}
 	return fd;
 }

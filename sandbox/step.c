@@ -19,6 +19,7 @@
 #include "sandbox/init.h"
 #include "sandbox/mounts.h"
 #include "sandbox/policy.h"
+#include "sandbox/refusal.h"
 #include "sandbox/rootfs.h"
 
 void step_spec_put(const struct step_spec *spec, struct strbuf *p)
@@ -136,7 +137,7 @@ static int mount_etc(const struct step_spec *spec, int rootfd, struct err *err)
 {
 	static const struct mount_option options[] = { { "mode", "0755" }, { "size", "1m" }, { NULL, NULL } };
 	auto_fd int tmpfs = mount_new("tmpfs", options, 0, err);
-	auto_fd int place = open_in_root(rootfd, "dev/mqueue", O_PATH | O_DIRECTORY, 0);
+	auto_fd int place = open_in_root(rootfd, STEP_FILES, O_PATH | O_DIRECTORY, 0);
 
 	if (tmpfs < 0)
 		return -1;
@@ -145,7 +146,9 @@ static int mount_etc(const struct step_spec *spec, int rootfd, struct err *err)
 	 * taking it off again would wait for an RCU grace period.
 	 */
 	if (place < 0)
-		return err_sys(err, "cannot open /dev/mqueue of the step");
+		return err_sys(err, "cannot open /" STEP_FILES " of the step");
+	if (mkdirat(tmpfs, STEP_EMPTY, 0555) < 0)
+		return err_sys(err, "cannot create a folder for the step");
 	if (mount_attach(tmpfs, place, "files of the step", err) < 0 ||
 		mount_file(tmpfs, "hosts", spec->hosts, rootfd, err) < 0)
 		return -1;
@@ -165,8 +168,11 @@ static int make_tree(struct step_spec *spec, struct err *err)
 {
 	auto_fd int root = -1;
 
-	if (unshare(CLONE_NEWNS) < 0)
-		return err_sys(err, "cannot make a mount namespace");
+	if (unshare(CLONE_NEWNS) < 0) {
+		err_sys(err, "cannot make a mount namespace for the step");
+		err->kind = ERR_SANDBOX; /* ENOSPC is a limit here, not a disk */
+		return refusal(err, "unshare");
+	}
 	root = mount_root(spec, err);
 	if (root < 0 || devices_mount(root, err) < 0 || mount_etc(spec, root, err) < 0 ||
 		mount_sys(root, err) < 0)
@@ -214,8 +220,11 @@ static int run_init(struct job *job, struct init_args *args, pid_t *ret_pid, str
 	args->report = reports[1];
 	args->supervisor = alive[0];
 	*ret_pid = clone_init(args->spec->network);
-	if (*ret_pid < 0)
-		return err_sys(err, "cannot create the namespaces of the step");
+	if (*ret_pid < 0) {
+		err_sys(err, "cannot create the namespaces of the step");
+		err->kind = ERR_SANDBOX; /* as in make_tree() */
+		return refusal(err, "clone");
+	}
 	if (*ret_pid == 0) {
 		close_fd(alive[1]);
 		close_fd(job->sock);
