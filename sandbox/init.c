@@ -130,7 +130,7 @@ static int mount_proc(int root, struct err *err)
 		return -1;
 	if (fstatfs(proc, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
 		return err_set(err, ERR_SANDBOX, "what was mounted for /proc is not a procfs");
-	return mount_attach_in_root(proc, root, "proc", err);
+	return mount_attach_on_folder(proc, root, "proc", err);
 }
 
 /*

@@ -105,3 +105,16 @@ int mount_attach_in_root(int fd, int rootfd, const char *path, struct err *err)
 			S_ISDIR(from.st_mode) ? "folder" : "file");
 	return mount_attach(fd, target, path, err);
 }
+
+int mount_attach_on_folder(int fd, int rootfd, const char *name, struct err *err)
+{
+	auto_fd int target = open_no_symlinks(rootfd, name, O_PATH | O_DIRECTORY, 0);
+
+	if (target < 0 && (errno == ELOOP || errno == ENOTDIR))
+		return err_set(err, ERR_INPUT, "/%s of the image is a link or a file; steps need a folder there", name);
+	if (target < 0) {
+		err_sys(err, "cannot open the mount point '/%s' of the image", name);
+		return refusal(err, "openat2");
+	}
+	return mount_attach(fd, target, name, err);
+}

@@ -135,7 +135,8 @@ static int mount_file(int tmpfs, const char *name, const char *content, int root
 
 static int mount_etc(const struct step_spec *spec, int rootfd, struct err *err)
 {
-	static const struct mount_option options[] = { { "mode", "0755" }, { "size", "1m" }, { NULL, NULL } };
+	static const struct mount_option options[] = { { "mode", "0755" }, { "size", "1m" },
+		{ "nr_inodes", "16" }, { NULL, NULL } };
 	auto_fd int tmpfs = mount_new("tmpfs", options, 0, err);
 	auto_fd int place = open_in_root(rootfd, STEP_FILES, O_PATH | O_DIRECTORY, 0);
 
@@ -160,7 +161,7 @@ static int mount_sys(int rootfd, struct err *err)
 	auto_fd int sys = mount_clone(AT_FDCWD, "/sys", true,
 		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
 
-	return sys < 0 ? -1 : mount_attach_in_root(sys, rootfd, "sys", err);
+	return sys < 0 ? -1 : mount_attach_on_folder(sys, rootfd, "sys", err);
 }
 
 /* Everything that needs no namespace of the step's own. Returns the root's descriptor. */

@@ -75,7 +75,7 @@ measure() {
 
 peers=(plain whittle)
 for peer in bwrap crun; do
-	if command -v $peer >/dev/null; then peers+=($peer); else diag "$peer is not installed"; fi
+	if command -v $peer >/dev/null; then peers+=("$peer"); else diag "$peer is not installed"; fi
 done
 
 for user in "${users[@]}"; do
