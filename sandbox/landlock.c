@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "sandbox/refusal.h"
 
 /* Headers before 6.12 lack the third field and these bits; an older kernel is told by its ABI, not by E2BIG. */
 #define SCOPE_ABSTRACT_UNIX_SOCKET (UINT64_C(1) << 0)
@@ -32,8 +33,7 @@ int landlock_scope(struct err *err)
 	fd = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
 	if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) < 0) {
 		err_sys(err, "cannot restrict the step by Landlock");
-		err->kind = ERR_SANDBOX;
-		return -1;
+		return refusal(err, "landlock_restrict_self");
 	}
 	return 1;
 }

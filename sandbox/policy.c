@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "sandbox/policy_bpf.h"
 #include "sandbox/policy_table.h"
+#include "sandbox/refusal.h"
 
 #define INSTRUCTIONS_MAX 4096 /* BPF_MAXINSNS, the kernel's limit for one filter */
 #define NAME_MAX_LEN 48
@@ -173,8 +174,7 @@ int policy_install(const struct policy_program *p, struct err *err)
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) == 0)
 		return 0;
 	err_sys(err, "cannot install the system call filter");
-	err->kind = ERR_SANDBOX;
-	return -1;
+	return refusal(err, "seccomp");
 }
 
 void policy_free(struct policy_program *p)
