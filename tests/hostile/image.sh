@@ -165,9 +165,7 @@ for user in "${users[@]}"; do
 	# --- a context that changes while it is read ------------------------------------------------------------------------
 	context race <<-END
 		FROM scratch
-		COPY d /d
-		COPY d/sub /sub
-		COPY . /all
+		COPY d/sub /d
 	END
 	mkdir -p race/d/sub "$scratch/race-secret/sub"
 	echo ours | tee race/d/file >race/d/sub/file
@@ -180,11 +178,11 @@ for user in "${users[@]}"; do
 		a, b = (p.encode() for p in sys.argv[1:3])
 		while True:
 		    libc.renameat2(-100, a, -100, b, 2)
-		    time.sleep(random.random() / 50)
+		    time.sleep(random.random() / 10)
 	END
 	/usr/bin/python3 "$scratch/swap.py" race/d race/l &
 	swapper=$!
-	leaked= good=0
+	leaked='' good=0
 	for ((n = 0; n < 8; n++)); do
 		layout=$(dest "$user" race)
 		time_limit=60 w "$user" build -q --no-cache -o "type=local,dest=$layout" race && good=$((good + 1))
