@@ -178,7 +178,7 @@ for user in "${users[@]}"; do
 		a, b = (p.encode() for p in sys.argv[1:3])
 		while True:
 		    libc.renameat2(-100, a, -100, b, 2)
-		    time.sleep(random.random() / 10)
+		    time.sleep(random.random() / 2)
 	END
 	/usr/bin/python3 "$scratch/swap.py" race/d race/l &
 	swapper=$!
@@ -211,7 +211,7 @@ for user in "${users[@]}"; do
 	like "$status $err" '^0.*not set' "$user: and no variable of its own"
 
 	# --- steps that eat the machine ---------------------------------------------------------------------------------------
-	mark=86398 # seconds: nobody else sleeps so long
+	mark=$((80000 + $$ % 6000)) # seconds: nobody else sleeps so long
 	context try <<-END
 		FROM alpine:3.20
 		RUN trap '' TERM HUP INT; i=0; while [ \$i -lt 300 ]; do (trap '' TERM; exec sleep $mark) & i=\$((i + 1)); done; echo started
