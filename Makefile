@@ -48,6 +48,7 @@ lobjs := $(lib:%.c=$(O)/%.o)
 units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 hdrs  := $(foreach d,$(dirs),$(sort $(wildcard $(d)/*.h)))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+benches := $(patsubst tests/bench/%.c,$(O)/bench/%,$(sort $(wildcard tests/bench/*.c)))
 helpers := $(patsubst tests/fixtures/%.c,$(O)/fixtures/%,$(sort $(wildcard tests/fixtures/*.c)))
 
 Q := $(if $(V),,@)
@@ -89,6 +90,10 @@ $(O)/fixtures/%: tests/fixtures/%.c
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) -std=gnu17 $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -Wl,--as-needed -lpthread -lseccomp
 
+$(O)/bench/%: tests/bench/%.c $(O)/libwhittle.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libwhittle.a $(LDLIBS)
+
 build/fuzz/%: tests/fuzz/%.c $(lib) $(hdrs) $(gate)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)clang $(CPPFLAGS) -std=gnu17 -g -O1 -fsanitize=address,undefined,fuzzer \
@@ -109,7 +114,7 @@ asan: ## the suite under address and undefined-behaviour sanitizers
 fuzz: $(fuzzers) ## run every fuzz target for T seconds (default 60)
 	$(Q)tests/fuzz/run $(or $(T),60)
 
-bench: all $(helpers) ## run the benchmarks; each prints ratios of two things measured in one run
+bench: all $(helpers) $(benches) ## run the benchmarks; each prints ratios of two things measured in one run
 	$(Q)O=$(O) tests/bench/run
 
 torture: all $(helpers) ## the slow tests: kill at every point, fail every call

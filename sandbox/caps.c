@@ -6,6 +6,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "sandbox/refusal.h"
+
 /* What Docker and BuildKit leave to root in a container. */
 static const cap_value_t build_set[] = {
 	CAP_CHOWN,
@@ -36,12 +38,19 @@ static bool in_build_set(cap_value_t cap)
 int caps_limit_bounding(struct err *err)
 {
 	/* EINVAL: a kernel before 4.3 has no ambient set. */
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
-		return err_sys(err, "cannot clear the ambient capabilities");
-	for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++)
-		if (!in_build_set(cap) && cap_drop_bound(cap) < 0)
-			return err_sys(err, "cannot drop capability %d from the bounding set", cap);
-	return 0;
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL) {
+		err_sys(err, "cannot clear the ambient capabilities");
+		return refusal(err, "prctl");
+	}
+	for (cap_value_t cap = 0;; cap++) {
+		if (in_build_set(cap) || cap_drop_bound(cap) == 0)
+			continue;
+		/* The last capability of every kernel with user namespaces is not in the set, so the end is found. */
+		if (errno == EINVAL && cap > CAP_SETFCAP)
+			return 0;
+		err_sys(err, "cannot drop capability %d from the bounding set", cap);
+		return refusal(err, "prctl");
+	}
 }
 
 int caps_apply(bool root, struct err *err)
@@ -56,7 +65,7 @@ int caps_apply(bool root, struct err *err)
 	if (!want || cap_set_proc(want) < 0) {
 		err_sys(err, "cannot set the capabilities of the step");
 		cap_free(want);
-		return -1;
+		return refusal(err, "capset");
 	}
 	have = cap_get_proc();
 	if (have)

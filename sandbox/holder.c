@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "sandbox/diagnose.h"
+#include "sandbox/refusal.h"
 
 /* Frames on the stream of a job, in both directions: kind, length, bytes. */
 enum frame_kind { FRAME_PAYLOAD = 1, FRAME_EVENT, FRAME_REPLY, FRAME_ERROR };
@@ -116,12 +117,14 @@ static void receive_payload(struct job *job, struct strbuf *payload)
 	job->len = payload->len;
 }
 
-/* A child dies with the holder; the check covers a holder that died before the prctl. */
-static void die_with_parent(pid_t parent)
+/* A child dies with its parent; the check covers one that died before the prctl. Returns 0, or -1 and *err. */
+static int die_with_parent(pid_t parent, struct err *err)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(125);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
+		err_sys(err, "cannot tie a process of the sandbox to its parent");
+		return refusal(err, "prctl");
+	}
+	return getppid() == parent ? 0 : err_set(err, ERR_CANCELLED, "the parent of the process is gone");
 }
 
 static void start_job(struct job *job, const struct job_def *def)
@@ -146,7 +149,10 @@ static void start_job(struct job *job, const struct job_def *def)
 	}
 	if (child != 0)
 		return;
-	die_with_parent(self);
+	if (die_with_parent(self, &err) < 0) {
+		send_frame(job->sock, FRAME_ERROR, &err, sizeof(err), &ignored);
+		_exit(1);
+	}
 	receive_payload(job, &payload);
 	_exit(run_job(def, job) == 0 ? 0 : 1);
 }
@@ -208,6 +214,19 @@ static void prefer_as_oom_victim(void)
 		log_debug("cannot raise oom_score_adj");
 }
 
+/*
+ * The file is that of the writer's own user namespace: nothing below can make another one, should the filter of a step
+ * have a hole; mount and network namespaces of steps do not count. Refused where /proc is read-only: then the filter
+ * stands alone.
+ */
+static void forbid_user_namespaces(void)
+{
+	auto_fd int fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) < 0)
+		log_debug("cannot forbid user namespaces below the build's: %s", strerror(errno));
+}
+
 /* After the map is written: become root of the namespace and seal the process (spec/sandbox.md 1.2). */
 static int enter(const struct holder_options *o, const struct idmap *map, pid_t engine, struct err *err)
 {
@@ -218,12 +237,19 @@ static int enter(const struct holder_options *o, const struct idmap *map, pid_t 
 	if (setresuid(0, 0, 0) < 0)
 		return err_sys(err, "cannot become user 0 of the user namespace");
 	/* Only now: a change of credentials clears the parent-death signal. */
-	die_with_parent(engine);
+	if (die_with_parent(engine, err) < 0)
+		return -1;
 	prefer_as_oom_victim();
-	prctl(PR_SET_DUMPABLE, 0);
+	forbid_user_namespaces();
+	if (prctl(PR_SET_DUMPABLE, 0) < 0) {
+		err_sys(err, "cannot seal the holder of the build");
+		return refusal(err, "prctl");
+	}
 	umask(022);
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys(err, "cannot make the mounts of the build private");
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+		err_sys(err, "cannot make the mounts of the build private");
+		return refusal(err, "mount");
+	}
 	if (chdir(o->store) < 0)
 		return err_sys(err, "cannot enter the store '%s'", o->store);
 	return 0;

@@ -6,6 +6,13 @@
 #include "sandbox/policy.h"
 #include "sandbox/step.h"
 
+/*
+ * Where the supervisor mounts a tmpfs of ours until init covers it with the message queues, and the empty folder in it
+ * that covers what a step must not see. Below the step's own fresh /dev: nothing of the image is on the way.
+ */
+#define STEP_FILES "dev/mqueue"
+#define STEP_EMPTY "empty"
+
 /* What init sends up its pipe: either the failure that kept the program from running, or how it ended. */
 struct init_report {
 	struct err err; /* kind ERR_NONE when the program ran */

@@ -9,15 +9,9 @@
 
 #include "base/auto.h"
 #include "base/fsutil.h"
+#include "sandbox/refusal.h"
 
 #define KERNEL_TEXT_MAX 256
-
-static int refuse(struct err *err)
-{
-	if (err->kind == ERR_SYSTEM)
-		err->kind = ERR_SANDBOX;
-	return -1;
-}
 
 /* The kernel leaves its reason on the context, as "e text". */
 static void append_kernel_text(int ctx, struct err *err)
@@ -39,7 +33,7 @@ int mount_new(const char *type, const struct mount_option *options, unsigned att
 
 	if (ctx < 0) {
 		err_sys(err, "cannot open file system type '%s'", type);
-		return refuse(err);
+		return refusal(err, "fsopen");
 	}
 	for (const struct mount_option *o = options; o && o->key; o++) {
 		unsigned cmd = o->value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
@@ -48,18 +42,18 @@ int mount_new(const char *type, const struct mount_option *options, unsigned att
 			err_sys(err, "cannot set %s%s%s on a new %s", o->key, o->value ? "=" : "",
 				o->value ? o->value : "", type);
 			append_kernel_text(ctx, err);
-			return refuse(err);
+			return refusal(err, "fsconfig");
 		}
 	}
 	if (fsconfig(ctx, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
 		err_sys(err, "cannot create a %s", type);
 		append_kernel_text(ctx, err);
-		return refuse(err);
+		return refusal(err, "fsconfig");
 	}
 	fd = fsmount(ctx, FSMOUNT_CLOEXEC, attrs);
 	if (fd < 0) {
 		err_sys(err, "cannot mount a %s", type);
-		return refuse(err);
+		return refusal(err, "fsmount");
 	}
 	return fd;
 }
@@ -72,12 +66,12 @@ int mount_clone(int dirfd, const char *path, bool recursive, unsigned attrs, str
 
 	if (fd < 0) {
 		err_sys(err, "cannot clone the mount '%s'", path);
-		return refuse(err);
+		return refusal(err, "open_tree");
 	}
 	if (attrs && mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr,
 			     sizeof(attr)) < 0) {
 		err_sys(err, "cannot restrict the mount '%s'", path);
-		return refuse(err);
+		return refusal(err, "mount_setattr");
 	}
 	return take_fd(fd);
 }
@@ -86,7 +80,7 @@ int mount_attach(int fd, int target, const char *what, struct err *err)
 {
 	if (move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
 		err_sys(err, "cannot mount %s", what);
-		return refuse(err);
+		return refusal(err, "move_mount");
 	}
 	return 0;
 }
@@ -103,11 +97,24 @@ int mount_attach_in_root(int fd, int rootfd, const char *path, struct err *err)
 	}
 	if (fstat(fd, &from) < 0 || fstat(target, &to) < 0) {
 		err_sys(err, "cannot stat the mount point '%s'", path);
-		return refuse(err);
+		return refusal(err, "fstat");
 	}
 	if (S_ISDIR(from.st_mode) != S_ISDIR(to.st_mode))
 		return err_set(err, ERR_SANDBOX, "the image has a %s at '%s' where a %s must be mounted",
 			S_ISDIR(to.st_mode) ? "folder" : "file", path,
 			S_ISDIR(from.st_mode) ? "folder" : "file");
 	return mount_attach(fd, target, path, err);
+}
+
+int mount_attach_on_folder(int fd, int rootfd, const char *name, struct err *err)
+{
+	auto_fd int target = open_no_symlinks(rootfd, name, O_PATH | O_DIRECTORY, 0);
+
+	if (target < 0 && (errno == ELOOP || errno == ENOTDIR))
+		return err_set(err, ERR_INPUT, "/%s of the image is a link or a file; steps need a folder there", name);
+	if (target < 0) {
+		err_sys(err, "cannot open the mount point '/%s' of the image", name);
+		return refusal(err, "openat2");
+	}
+	return mount_attach(fd, target, name, err);
 }

@@ -35,5 +35,11 @@ int mount_attach(int fd, int target, const char *what, struct err *err);
  * missing gives ERR_NOT_FOUND, one of the wrong type (a file for a folder) ERR_SANDBOX naming it.
  */
 int mount_attach_in_root(int fd, int rootfd, const char *path, struct err *err);
+/*
+ * Attach the folder fd on the folder name directly below rootfd: /proc, /sys, /dev. A link in its place is refused, not
+ * followed: images that redirect these mounts are attacks (CVE-2019-19921, CVE-2026-41579).
+ * Returns 0, or -1 and ERR_INPUT naming what stands there, ERR_SANDBOX.
+ */
+int mount_attach_on_folder(int fd, int rootfd, const char *name, struct err *err);
 
 #endif

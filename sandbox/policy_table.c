@@ -1,8 +1,8 @@
 #include "sandbox/policy_table.h"
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#include <linux/audit.h>
 
-#define WHOLE 0xffffffffu
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Whatever stands in no group is unknown and gets ENOSYS: a libc newer than this table falls back. */
 const struct policy_group policy_groups[] = {
@@ -91,29 +91,78 @@ const struct policy_group policy_groups[] = {
 const size_t policy_groups_len = ARRAY_LEN(policy_groups);
 
 /*
- * Refusals come on top of what the groups allow. Allowances are all that is allowed of a call that stands in no
- * group; its other values get ENOSYS, the default.
+ * A call that stands in a group too is refused for these values and else gets the verdict of its group. One that stands
+ * here alone is allowed for these values and else unknown.
  */
 const struct policy_argument policy_arguments[] = {
-	{ "clone", "CLONE_NEWNS", 0, 0x00020000, 0x00020000, VERDICT_EPERM },
-	{ "clone", "CLONE_NEWCGROUP", 0, 0x02000000, 0x02000000, VERDICT_EPERM },
-	{ "clone", "CLONE_NEWUTS", 0, 0x04000000, 0x04000000, VERDICT_EPERM },
-	{ "clone", "CLONE_NEWIPC", 0, 0x08000000, 0x08000000, VERDICT_EPERM },
-	{ "clone", "CLONE_NEWUSER", 0, 0x10000000, 0x10000000, VERDICT_EPERM },
-	{ "clone", "CLONE_NEWPID", 0, 0x20000000, 0x20000000, VERDICT_EPERM },
-	{ "clone", "CLONE_NEWNET", 0, 0x40000000, 0x40000000, VERDICT_EPERM },
-	{ "ioctl", "TIOCSTI types into the terminal of the caller (CVE-2017-5226)", 1, WHOLE, 0x5412,
+	{ "clone", "new namespaces: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET", 0, TEST_ANY_BIT,
+		0x7E020000, VERDICT_EPERM },
+	{ "ioctl", "TIOCSTI types into the terminal of the caller (CVE-2017-5226)", 1, TEST_EQUAL, 0x5412,
 		VERDICT_EPERM },
-	{ "ioctl", "TIOCLINUX does the same on a console", 1, WHOLE, 0x541C, VERDICT_EPERM },
-	{ "socket", "AF_ALG: the kernel's crypto, a page cache write (CVE-2026-31431)", 0, WHOLE, 38,
+	{ "ioctl", "TIOCLINUX does the same on a console", 1, TEST_EQUAL, 0x541C, VERDICT_EPERM },
+	{ "socket", "AF_ALG: the kernel's crypto, a page cache write (CVE-2026-31431)", 0, TEST_EQUAL, 38,
 		VERDICT_EPERM },
-	{ "socket", "AF_VSOCK reaches the hypervisor", 0, WHOLE, 40, VERDICT_EPERM },
-	{ "personality", "query", 0, WHOLE, 0xffffffffu, VERDICT_ALLOW },
-	{ "personality", "PER_LINUX", 0, WHOLE, 0, VERDICT_ALLOW },
-	{ "personality", "PER_LINUX32", 0, WHOLE, 8, VERDICT_ALLOW },
-	{ "personality", "UNAME26", 0, WHOLE, 0x20000, VERDICT_ALLOW },
-	{ "personality", "UNAME26 with PER_LINUX32", 0, WHOLE, 0x20008, VERDICT_ALLOW },
-	{ "personality", "ADDR_NO_RANDOMIZE: gdb, emacs and sbcl bootstraps", 0, WHOLE, 0x40000,
+	{ "socket", "AF_VSOCK reaches the hypervisor", 0, TEST_EQUAL, 40, VERDICT_EPERM },
+	{ "personality", "query", 0, TEST_EQUAL, 0xffffffffu, VERDICT_ALLOW },
+	{ "personality", "PER_LINUX", 0, TEST_EQUAL, 0, VERDICT_ALLOW },
+	{ "personality", "PER_LINUX32", 0, TEST_EQUAL, 8, VERDICT_ALLOW },
+	{ "personality", "UNAME26", 0, TEST_EQUAL, 0x20000, VERDICT_ALLOW },
+	{ "personality", "UNAME26 with PER_LINUX32", 0, TEST_EQUAL, 0x20008, VERDICT_ALLOW },
+	{ "personality", "ADDR_NO_RANDOMIZE: gdb, emacs and sbcl bootstraps", 0, TEST_EQUAL, 0x40000,
 		VERDICT_ALLOW },
 };
 const size_t policy_arguments_len = ARRAY_LEN(policy_arguments);
+
+/*
+ * The socketcall and ipc of i386, s390x and ppc64le hold their arguments in memory, which no filter can read: there a
+ * 32-bit program reaches AF_ALG through socketcall(2), which must stay (glibc for i386 opens every socket by it).
+ */
+const struct policy_number policy_numbers[] = {
+	/* Calls newer than some libseccomp; from 424 on a call has one number on every architecture. */
+	{ "cachestat", 0, 451 }, { "fchmodat2", 0, 452 }, { "map_shadow_stack", 0, 453 }, { "futex_wake", 0, 454 },
+	{ "futex_wait", 0, 455 }, { "futex_requeue", 0, 456 }, { "statmount", 0, 457 }, { "listmount", 0, 458 },
+	{ "lsm_get_self_attr", 0, 459 }, { "lsm_set_self_attr", 0, 460 }, { "lsm_list_modules", 0, 461 },
+	{ "mseal", 0, 462 }, { "setxattrat", 0, 463 }, { "getxattrat", 0, 464 }, { "listxattrat", 0, 465 },
+	{ "removexattrat", 0, 466 }, { "open_tree_attr", 0, 467 },
+	{ "uretprobe", AUDIT_ARCH_X86_64, 335 }, { "riscv_hwprobe", AUDIT_ARCH_RISCV64, 258 },
+	/* Calls that came after socketcall(2) and ipc(2), for which libseccomp gives a number of its own. */
+	{ "socket", AUDIT_ARCH_I386, 359 }, { "socket", AUDIT_ARCH_S390X, 359 },
+	{ "socket", AUDIT_ARCH_PPC64LE, 326 },
+	{ "socketpair", AUDIT_ARCH_I386, 360 }, { "socketpair", AUDIT_ARCH_S390X, 360 },
+	{ "socketpair", AUDIT_ARCH_PPC64LE, 333 },
+	{ "bind", AUDIT_ARCH_I386, 361 }, { "bind", AUDIT_ARCH_S390X, 361 }, { "bind", AUDIT_ARCH_PPC64LE, 327 },
+	{ "connect", AUDIT_ARCH_I386, 362 }, { "connect", AUDIT_ARCH_S390X, 362 },
+	{ "connect", AUDIT_ARCH_PPC64LE, 328 },
+	{ "listen", AUDIT_ARCH_I386, 363 }, { "listen", AUDIT_ARCH_S390X, 363 },
+	{ "listen", AUDIT_ARCH_PPC64LE, 329 },
+	{ "accept", AUDIT_ARCH_PPC64LE, 330 },
+	{ "accept4", AUDIT_ARCH_I386, 364 }, { "accept4", AUDIT_ARCH_S390X, 364 },
+	{ "accept4", AUDIT_ARCH_PPC64LE, 344 },
+	{ "getsockopt", AUDIT_ARCH_I386, 365 }, { "getsockopt", AUDIT_ARCH_S390X, 365 },
+	{ "getsockopt", AUDIT_ARCH_PPC64LE, 340 },
+	{ "setsockopt", AUDIT_ARCH_I386, 366 }, { "setsockopt", AUDIT_ARCH_S390X, 366 },
+	{ "setsockopt", AUDIT_ARCH_PPC64LE, 339 },
+	{ "getsockname", AUDIT_ARCH_I386, 367 }, { "getsockname", AUDIT_ARCH_S390X, 367 },
+	{ "getsockname", AUDIT_ARCH_PPC64LE, 331 },
+	{ "getpeername", AUDIT_ARCH_I386, 368 }, { "getpeername", AUDIT_ARCH_S390X, 368 },
+	{ "getpeername", AUDIT_ARCH_PPC64LE, 332 },
+	{ "send", AUDIT_ARCH_PPC64LE, 334 }, { "recv", AUDIT_ARCH_PPC64LE, 336 },
+	{ "sendto", AUDIT_ARCH_I386, 369 }, { "sendto", AUDIT_ARCH_S390X, 369 },
+	{ "sendto", AUDIT_ARCH_PPC64LE, 335 },
+	{ "sendmsg", AUDIT_ARCH_I386, 370 }, { "sendmsg", AUDIT_ARCH_S390X, 370 },
+	{ "sendmsg", AUDIT_ARCH_PPC64LE, 341 },
+	{ "recvfrom", AUDIT_ARCH_I386, 371 }, { "recvfrom", AUDIT_ARCH_S390X, 371 },
+	{ "recvfrom", AUDIT_ARCH_PPC64LE, 337 },
+	{ "recvmsg", AUDIT_ARCH_I386, 372 }, { "recvmsg", AUDIT_ARCH_S390X, 372 },
+	{ "recvmsg", AUDIT_ARCH_PPC64LE, 342 },
+	{ "shutdown", AUDIT_ARCH_I386, 373 }, { "shutdown", AUDIT_ARCH_S390X, 373 },
+	{ "shutdown", AUDIT_ARCH_PPC64LE, 338 },
+	{ "recvmmsg", AUDIT_ARCH_I386, 337 }, { "recvmmsg", AUDIT_ARCH_S390X, 357 },
+	{ "recvmmsg", AUDIT_ARCH_PPC64LE, 343 },
+	{ "sendmmsg", AUDIT_ARCH_I386, 345 }, { "sendmmsg", AUDIT_ARCH_S390X, 358 },
+	{ "sendmmsg", AUDIT_ARCH_PPC64LE, 349 },
+	{ "semtimedop", AUDIT_ARCH_S390X, 392 }, { "semtimedop", AUDIT_ARCH_PPC64LE, 392 },
+	{ "semget", 0, 393 }, { "semctl", 0, 394 }, { "shmget", 0, 395 }, { "shmctl", 0, 396 }, { "shmat", 0, 397 },
+	{ "shmdt", 0, 398 }, { "msgget", 0, 399 }, { "msgsnd", 0, 400 }, { "msgrcv", 0, 401 }, { "msgctl", 0, 402 },
+};
+const size_t policy_numbers_len = ARRAY_LEN(policy_numbers);

@@ -13,6 +13,7 @@
 #include "sandbox/diagnose.h"
 #include "sandbox/mounts.h"
 #include "sandbox/owner.h"
+#include "sandbox/refusal.h"
 
 #define OPTION_MAX 255     /* fsconfig(2) strings; longer is EINVAL */
 #define OPTIONS_PAGE 4095  /* mount(2) cuts its option string here without a word */
@@ -21,10 +22,9 @@ const char *const rootfs_stub_names[] = { "dev", "proc", "sys", "etc", "etc/host
 	OWNER_PRELOAD, NULL };
 
 /* The store is the working directory. */
-static int refuse(struct err *err)
+static int refuse(struct err *err, const char *call)
 {
-	if (err->kind == ERR_SYSTEM)
-		err->kind = ERR_SANDBOX;
+	refusal(err, call);
 	return diagnose(DIAGNOSE_OVERLAY, ".", err);
 }
 
@@ -39,8 +39,9 @@ static int set(int ctx, const char *key, const char *value, struct err *err)
 		return 0;
 	/* Neither the value nor the kernel's text, which names a folder of this one step, where the table knows why. */
 	err_sys(err, "overlay refuses %s", key);
+	refusal(err, "fsconfig");
 	len = strlen(err->msg);
-	refuse(err);
+	diagnose(DIAGNOSE_OVERLAY, ".", err);
 	n = read(ctx, text, sizeof(text) - 1);
 	if (n > 2 && strlen(err->msg) == len) {
 		text[n] = '\0';
@@ -68,7 +69,7 @@ static int mount_classic(const struct strv *lowers, const char *upper, const cha
 			ROOTFS_LAYERS_MAX);
 	if (mount("overlay", place, "overlay", 0, options.buf) < 0) {
 		err_sys(err, "cannot mount an overlay of %zu layers", lowers->len);
-		return refuse(err);
+		return refuse(err, "mount");
 	}
 	fd = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? err_sys(err, "cannot open the overlay") : fd;
@@ -84,7 +85,7 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 			lowers->len, ROOTFS_LAYERS_MAX);
 	if (ctx < 0) {
 		err_sys(err, "no overlay file system");
-		return refuse(err);
+		return refuse(err, "fsopen");
 	}
 	if (set(ctx, "userxattr", NULL, err) < 0)
 		return -1;
@@ -99,12 +100,12 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 		return -1;
 	if (fsconfig(ctx, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
 		err_sys(err, "cannot create an overlay in the store");
-		return refuse(err);
+		return refuse(err, "fsconfig");
 	}
 	fd = fsmount(ctx, FSMOUNT_CLOEXEC, upper ? 0 : MOUNT_ATTR_RDONLY);
 	if (fd < 0) {
 		err_sys(err, "cannot mount an overlay");
-		return refuse(err);
+		return refuse(err, "fsmount");
 	}
 	return fd;
 }

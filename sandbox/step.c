@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -25,6 +24,7 @@
 #include "sandbox/owner.h"
 #include "sandbox/owner_gate.h"
 #include "sandbox/policy.h"
+#include "sandbox/refusal.h"
 #include "sandbox/rootfs.h"
 
 void step_spec_put(const struct step_spec *spec, struct strbuf *p)
@@ -120,8 +120,6 @@ int step_prepare(struct job *job, struct err *err)
 	p->spill = owner_filter_new(OWNER_SPILL, ids);
 	p->full = owner_filter_new(OWNER_FULL, ids);
 	*job->state = p;
-	/* The compiler leaves megabytes of free heap: every child would copy the pages of it that it reuses. */
-	malloc_trim(0);
 	return 0;
 }
 
@@ -174,9 +172,10 @@ static int mount_preload(int tmpfs, int rootfd, struct err *err)
 
 static int mount_etc(const struct step_spec *spec, bool gate, int rootfd, struct err *err)
 {
-	static const struct mount_option options[] = { { "mode", "0755" }, { "size", "1m" }, { NULL, NULL } };
+	static const struct mount_option options[] = { { "mode", "0755" }, { "size", "1m" },
+		{ "nr_inodes", "16" }, { NULL, NULL } };
 	auto_fd int tmpfs = mount_new("tmpfs", options, 0, err);
-	auto_fd int place = open_in_root(rootfd, "dev/mqueue", O_PATH | O_DIRECTORY, 0);
+	auto_fd int place = open_in_root(rootfd, STEP_FILES, O_PATH | O_DIRECTORY, 0);
 
 	if (tmpfs < 0)
 		return -1;
@@ -185,7 +184,9 @@ static int mount_etc(const struct step_spec *spec, bool gate, int rootfd, struct
 	 * taking it off again would wait for an RCU grace period.
 	 */
 	if (place < 0)
-		return err_sys(err, "cannot open /dev/mqueue of the step");
+		return err_sys(err, "cannot open /" STEP_FILES " of the step");
+	if (mkdirat(tmpfs, STEP_EMPTY, 0555) < 0)
+		return err_sys(err, "cannot create a folder for the step");
 	if (mount_attach(tmpfs, place, "files of the step", err) < 0 ||
 		mount_file(tmpfs, "hosts", spec->hosts, rootfd, err) < 0 ||
 		(gate && mount_preload(tmpfs, rootfd, err) < 0))
@@ -198,7 +199,7 @@ static int mount_sys(int rootfd, struct err *err)
 	auto_fd int sys = mount_clone(AT_FDCWD, "/sys", true,
 		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
 
-	return sys < 0 ? -1 : mount_attach_in_root(sys, rootfd, "sys", err);
+	return sys < 0 ? -1 : mount_attach_on_folder(sys, rootfd, "sys", err);
 }
 
 /* Everything that needs no namespace of the step's own. Returns the root's descriptor. */
@@ -207,7 +208,9 @@ static int make_tree(struct step_spec *spec, bool gate, struct err *err)
 	auto_fd int root = -1;
 
 	if (unshare(CLONE_NEWNS) < 0) {
-		err_sys(err, "cannot make a mount namespace");
+		err_sys(err, "cannot make a mount namespace for the step");
+		err->kind = ERR_SANDBOX; /* ENOSPC is a limit here, not a disk */
+		refusal(err, "unshare");
 		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
 	}
 	root = mount_root(spec, gate, err);
@@ -349,6 +352,8 @@ static int run_init(struct supervised *s, pid_t *ret_pid, struct step_result *re
 	*ret_pid = clone_init(args->spec->network);
 	if (*ret_pid < 0) {
 		err_sys(err, "cannot create the namespaces of the step");
+		err->kind = ERR_SANDBOX; /* as in make_tree() */
+		refusal(err, "clone");
 		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
 	}
 	if (*ret_pid == 0) {

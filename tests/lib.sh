@@ -445,12 +445,7 @@ processes_of() {
 
 # whittles: pids of the processes of this test's own copy of whittle, its sandbox included
 whittles() {
-	local exe
-	for exe in /proc/[0-9]*/exe; do
-		case $(readlink "$exe" 2>/dev/null) in
-		"$WHITTLE"*) exe=${exe#/proc/} && echo "${exe%/exe}" ;;
-		esac
-	done
+	find /proc -mindepth 2 -maxdepth 2 -name exe -lname "$WHITTLE*" 2>/dev/null | sed 's,/proc/\(.*\)/exe,\1,'
 }
 
 no_whittles() { [ -z "$(whittles)" ]; }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -20,7 +21,7 @@
 #include "base/mem.h"
 #include "sandbox/holder.h"
 
-enum { ECHO, FAIL, DIE, HANG, READ_FD, EVENTS, WHO, COUNT, COUNTED, FORGET };
+enum { ECHO, FAIL, DIE, HANG, READ_FD, EVENTS, WHO, COUNT, COUNTED, FORGET, NEST };
 
 static int echo(struct job *job, struct err *err)
 {
@@ -116,6 +117,16 @@ static int forgets(struct job *job, struct err *err)
 	return 0; /* success without an answer: the engine must not hang */
 }
 
+/* No filter is on here: what refuses is the limit that the holder has set. */
+static int nests(struct job *job, struct err *err)
+{
+	auto_strbuf sb = STRBUF_INIT;
+
+	strbuf_printf(&sb, "mount %d ", unshare(CLONE_NEWNS) == 0 ? 0 : errno);
+	strbuf_printf(&sb, "user %d", unshare(CLONE_NEWUSER) == 0 ? 0 : errno);
+	return job_reply(job, &sb, err);
+}
+
 static const struct job_def jobs[] = {
 	[ECHO] = { "echo", echo, NULL, false },
 	[FAIL] = { "fail", fails, NULL, false },
@@ -127,6 +138,7 @@ static const struct job_def jobs[] = {
 	[COUNT] = { "count", count, NULL, true },
 	[COUNTED] = { "counted", counted, prepare_count, false },
 	[FORGET] = { "forget", forgets, NULL, false },
+	[NEST] = { "nest", nests, NULL, false },
 };
 
 static char store[] = "/tmp/whittle-holder-XXXXXX";
@@ -260,6 +272,17 @@ static void workers_are_root_there_sealed_and_in_the_store(void **state)
 	assert_string_equal(reply.buf, expected);
 }
 
+static void no_user_namespace_can_be_made_below(void **state)
+{
+	auto_strbuf reply = STRBUF_INIT;
+	auto_free char *wanted = xasprintf("mount 0 user %d", ENOSPC);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(call(NEST, "", &reply, &err), 0);
+	assert_string_equal(reply.buf, wanted);
+}
+
 static void state_stays_in_the_holder_per_job(void **state)
 {
 	auto_strbuf reply = STRBUF_INIT;
@@ -335,6 +358,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(descriptors_ride_along, setup, teardown),
 		cmocka_unit_test_setup_teardown(events_come_before_the_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(workers_are_root_there_sealed_and_in_the_store, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_user_namespace_can_be_made_below, setup, teardown),
 		cmocka_unit_test_setup_teardown(state_stays_in_the_holder_per_job, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_kill_ends_what_is_under_way, setup, teardown),
 		cmocka_unit_test(nobody_outlives_the_engine),

@@ -1,0 +1,158 @@
+/*
+ * How long a step takes from the engine's request to the program's first instruction, and to the answer that it ended:
+ * the sandbox alone, by its own functions, without Dockerfile, store or layers. Prints microseconds, two numbers a line.
+ *
+ *   step_latency steps STORE LAYER N    N steps of /tick on the layer LAYER (relative to STORE), after one not counted
+ *   step_latency spawn N COMMAND...     N runs of a command that executes the same program
+ *
+ * The program writes CLOCK_MONOTONIC in nanoseconds, 8 bytes, to its stdout.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/mem.h"
+#include "base/wire.h"
+#include "sandbox/holder.h"
+#include "sandbox/rootfs.h"
+#include "sandbox/step.h"
+
+extern char **environ;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void die(const char *what)
+{
+	fprintf(stderr, "step_latency: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* Read what the program wrote and print the two times. */
+static void report(int fd, uint64_t start, uint64_t end)
+{
+	uint64_t ticked;
+
+	if (read(fd, &ticked, sizeof(ticked)) != (ssize_t)sizeof(ticked))
+		die("the program wrote nothing");
+	printf("%" PRIu64 " %" PRIu64 "\n", (ticked - start) / 1000, (end - start) / 1000);
+}
+
+static int run_step(struct job *job, struct err *err)
+{
+	return step_run(job, NULL, err);
+}
+
+static const struct job_def jobs[] = { { "step", run_step, step_prepare, false } };
+
+static void one_step(struct holder *h, const char *layer, int n, bool counted)
+{
+	struct step_spec spec = STEP_SPEC_INIT;
+	auto_strbuf payload = STRBUF_INIT;
+	auto_strbuf reply = STRBUF_INIT;
+	struct err err = ERR_INIT;
+	auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct step_result result;
+	struct wire wire;
+	int out[2];
+	uint64_t start;
+
+	strv_add(&spec.lowers, layer);
+	spec.upper = xasprintf("upper%d", n);
+	spec.work = xasprintf("work%d", n);
+	strv_add(&spec.argv, "/tick");
+	strv_add(&spec.env, "PATH=/");
+	spec.cwd = xstrdup("/");
+	spec.user = xstrdup("");
+	spec.hostname = xstrdup("bench");
+	spec.hosts = xstrdup("127.0.0.1 localhost\n");
+	spec.resolv_conf = xstrdup("");
+	if (mkdir(spec.upper, 0755) < 0 || mkdir(spec.work, 0755) < 0 || pipe2(out, O_CLOEXEC) < 0)
+		die(spec.upper);
+	start = now_ns();
+	step_spec_put(&spec, &payload);
+	if (holder_call(h, 0, &payload, (int[]){ null, out[1], 2 }, 3, NULL, NULL, &reply, &err) < 0) {
+		fprintf(stderr, "step_latency: %s\n", err.msg);
+		exit(1);
+	}
+	wire_init(&wire, reply.buf, reply.len);
+	if (step_result_get(&wire, &result, &err) < 0 || result.status != 0) {
+		fprintf(stderr, "step_latency: the step ended with status %d\n", result.status);
+		exit(1);
+	}
+	if (counted)
+		report(out[0], start, now_ns());
+	close_fd(out[0]);
+	close_fd(out[1]);
+	step_spec_release(&spec);
+}
+
+static int steps(const char *store, const char *layer, int n)
+{
+	struct holder_options o = { .isolation = ISOLATION_AUTO, .jobs = jobs, .njobs = 1, .store = store };
+	struct err err = ERR_INIT;
+	struct holder *h;
+
+	if (chdir(store) < 0 || (mkdir(STEP_PLACE, 0755) < 0 && errno != EEXIST))
+		die(store);
+	if (rootfs_make_stub(AT_FDCWD, STEP_STUB, &err) < 0 || !(h = holder_start(&o, &err))) {
+		fprintf(stderr, "step_latency: %s\n", err.msg);
+		return 1;
+	}
+	for (int i = 0; i <= n; i++)
+		one_step(h, layer, i, i > 0);
+	holder_free(h);
+	return 0;
+}
+
+static int spawn(int n, char **argv)
+{
+	for (int i = 0; i <= n; i++) {
+		posix_spawn_file_actions_t actions;
+		uint64_t start;
+		int out[2], status;
+		pid_t pid;
+
+		if (pipe2(out, O_CLOEXEC) < 0)
+			die("pipe");
+		posix_spawn_file_actions_init(&actions);
+		posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+		start = now_ns();
+		if (posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ) != 0 || waitpid(pid, &status, 0) < 0)
+			die(argv[0]);
+		posix_spawn_file_actions_destroy(&actions);
+		if (status != 0) {
+			fprintf(stderr, "step_latency: %s ended with status %d\n", argv[0], status);
+			return 1;
+		}
+		if (i > 0)
+			report(out[0], start, now_ns());
+		close_fd(out[0]);
+		close_fd(out[1]);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 5 && strcmp(argv[1], "steps") == 0)
+		return steps(argv[2], argv[3], (int)strtol(argv[4], NULL, 10));
+	if (argc > 3 && strcmp(argv[1], "spawn") == 0)
+		return spawn((int)strtol(argv[2], NULL, 10), argv + 3);
+	fprintf(stderr, "usage: step_latency steps STORE LAYER N | spawn N COMMAND...\n");
+	return 2;
+}
