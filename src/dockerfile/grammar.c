@@ -343,9 +343,9 @@ static const char *read_flag(const char *s, char escape, struct strbuf *out)
 	return s;
 }
 
-/* Read the flags at the beginning of text (1.4.2). Returns what follows them. */
-static const char *parse_flags(
-	struct arena *arena, const char *text, char escape, struct instruction *in)
+/* Read the flags at the beginning of text (1.4.2). Returns what follows them, or NULL and *err. */
+static char *parse_flags(
+	struct arena *arena, char *text, char escape, struct instruction *in, struct err *err)
 {
 	auto_strbuf word = STRBUF_INIT;
 	auto_free struct flag *flags = NULL;
@@ -360,9 +360,14 @@ static const char *parse_flags(
 		if (text[0] != '-' || text[1] != '-')
 			break;
 		strbuf_reset(&word);
-		text = read_flag(text, escape, &word);
+		text += read_flag(text, escape, &word) - text;
 		if (strcmp(word.buf, "--") == 0)
 			break;
+		if (n == GRAMMAR_FLAGS_MAX) {
+			err_set(err, ERR_DOCKERFILE, "an instruction has more than %d flags",
+				GRAMMAR_FLAGS_MAX);
+			return NULL;
+		}
 		name = arena_strndup(arena, word.buf + 2, word.len - 2);
 		equals = strchr(name, '=');
 		GROW(flags, n, cap);
@@ -385,20 +390,26 @@ static const char *parse_flags(
 static int parse_line(struct arena *arena, const char *line, char escape, bool nested,
 	struct instruction *ret, struct err *err)
 {
-	const char *text = line;
+	const char *trimmed = line;
 	size_t len = strlen(line), name_len = 0;
+	char *text, *rest;
 
-	chars_trim(&text, &len);
-	text = arena_strndup(arena, text, len);
+	chars_trim(&trimmed, &len);
+	text = arena_strndup(arena, trimmed, len);
 	while (text[name_len] && !chars_is_blank(text[name_len]))
 		name_len++;
 	*ret = (struct instruction){.original = line, .name = arena_strndup(arena, text, name_len)};
 	ret->kind = instruction_kind_find(ret->name);
 
-	text = parse_flags(arena, text + name_len, escape, ret);
-	len = strlen(text);
-	chars_trim(&text, &len);
-	return parse_rest(arena, arena_strndup(arena, text, len), escape, nested, ret, err);
+	rest = parse_flags(arena, text + name_len, escape, ret, err);
+	if (!rest)
+		return -1;
+	trimmed = rest;
+	len = strlen(rest);
+	chars_trim(&trimmed, &len);
+	rest += trimmed - rest;
+	rest[len] = '\0'; /* the copy is ours: long lines are not copied once more */
+	return parse_rest(arena, rest, escape, nested, ret, err);
 }
 
 int grammar_parse(struct arena *arena, const char *line, char escape, struct instruction *ret,
