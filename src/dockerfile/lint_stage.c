@@ -12,6 +12,9 @@
 /* What a message shows of a name from the file. */
 #define SHOWN CHARS_QUOTE_MAX
 
+/* A name of so many letters is not near another by chance. */
+#define SURE_NAME 5
+
 static const char *quote(char out[CHARS_QUOTE_SIZE], const char *s)
 {
 	return chars_quote(out, s, strlen(s));
@@ -106,9 +109,10 @@ static void undefined(void *ctx, const char *name)
 	near = lint_hint(l, vars, name);
 	/*
 	 * Where the base image is not known here, it may well set the name; a slip of the pen is told from that by a
-	 * name of the file that is near.
+	 * name of the file that is near. Of short names many are near, and PATH is in no file.
 	 */
-	if (!near && !l->at->state->base_known)
+	if (!l->at->state->base_known &&
+		(!near || strlen(name) < SURE_NAME || strcmp(near, "PATH") == 0))
 		return;
 	lint_report_in(l, l->rule, l->at->in, "Usage of undefined variable '$%.*s'%s%s%s", SHOWN, name,
 		near ? " (did you mean $" : "", near ? near : "", near ? "?)" : "");

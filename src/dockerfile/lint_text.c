@@ -1,13 +1,9 @@
 /* Checks that need nothing but the text, and of variables the global scope. */
 #include <string.h>
-#include <strings.h>
 
 #include "base/auto.h"
-#include "base/mem.h"
 #include "dockerfile/chars.h"
 #include "dockerfile/lint_internal.h"
-#include "dockerfile/suggest.h"
-#include "oci/reference.h"
 
 /* What a message shows of a name from the file. */
 #define SHOWN CHARS_QUOTE_MAX
@@ -200,24 +196,6 @@ void lint_const_platform(struct lint *l, const struct lint_rule *rule, const str
 			quote(quoted, value));
 }
 
-/* Whether image may be the name of one; those with a transport in front are for image_resolve() to judge. */
-static bool is_image_name(const char *image)
-{
-	struct reference ref = REFERENCE_INIT;
-	struct err ignored = ERR_INIT;
-	enum transport transport;
-	auto_free char *rest = NULL;
-	bool valid;
-
-	if (!*image || transport_parse(image, &transport, &rest, &ignored) < 0)
-		return false;
-	if (transport != TRANSPORT_REGISTRY)
-		return true;
-	valid = reference_parse(rest, &ref, &ignored) == 0 || ignored.kind == ERR_UNSUPPORTED;
-	reference_release(&ref);
-	return valid;
-}
-
 /* Expand word with what the ARGs before the first FROM say, whatever build arguments say. */
 static char *expand_defaults(struct lint *l, const char *word)
 {
@@ -235,12 +213,14 @@ static char *expand_defaults(struct lint *l, const char *word)
 
 void lint_invalid_default_arg(struct lint *l, const struct lint_rule *rule, const struct lint_place *at)
 {
+	struct err ignored = ERR_INIT;
 	auto_free char *image = NULL;
 
-	if (at->in->kind != INSTRUCTION_FROM)
+	/* A name without variables that is none is an error by itself. */
+	if (at->in->kind != INSTRUCTION_FROM || !strchr(at->stage->image, '$'))
 		return;
-	image = strchr(at->stage->image, '$') ? expand_defaults(l, at->stage->image) : xstrdup(at->stage->image);
-	if (image && !is_image_name(image))
+	image = expand_defaults(l, at->stage->image);
+	if (image && walk_check_image(image, &ignored) < 0)
 		lint_report_in(l, rule, at->in,
 			"Default value for ARG %.*s results in empty or invalid base image name", SHOWN,
 			at->stage->image);

@@ -30,7 +30,8 @@ int stages_check(
 	const struct dockerfile *df, const int *parents, struct dockerfile_location *ret_loc, struct err *err);
 
 /*
- * Mark in needed (one for each stage, false at first) the stage target and all that it needs. Behind stages_check().
+ * Mark in needed (one for each stage) the stage target and all that it and those marked before need. Behind
+ * stages_check().
  * Returns 0; or -1, *err and *ret_loc: a needed stage copies from one that does not come before it.
  */
 int stages_need(const struct dockerfile *df, const int *parents, size_t target, bool *needed,

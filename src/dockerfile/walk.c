@@ -7,8 +7,10 @@
 
 #include "base/auto.h"
 #include "base/mem.h"
+#include "dockerfile/chars.h"
 #include "dockerfile/expand.h"
 #include "dockerfile/stages.h"
+#include "oci/reference.h"
 
 /* What a stage has when its base image gives none (2.1). */
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -194,14 +196,17 @@ static void find_needed(struct walk *w)
 		walk_fail(w, NULL, &err);
 	w->target = target < 0 ? w->df->nstages - 1 : (size_t)target;
 	err = (struct err)ERR_INIT;
+	for (size_t i = 0; i < w->df->nstages; i++)
+		w->needed[i] = w->options->all_stages;
 	if (stages_check(w->df, w->parents, &loc, &err) < 0 ||
-		stages_need(w->df, w->parents, w->target, w->needed, &loc, &err) < 0) {
+		stages_need(w->df, w->parents, w->options->all_stages ? w->df->nstages - 1 : w->target, w->needed, &loc,
+			&err) < 0) {
 		if (w->err.kind == ERR_NONE)
 			w->loc = loc;
 		walk_fail(w, NULL, &err);
 	}
 	for (size_t i = 0; i < w->df->nstages; i++)
-		w->stages[i].needed = w->options->all_stages || w->needed[i];
+		w->stages[i].needed = w->needed[i];
 }
 
 struct walk *walk_new(const struct walk_options *options)
@@ -399,6 +404,24 @@ static void visit(struct walk *w, const struct walk_visitor *v, struct walk_stag
 
 /* ---- one stage ---- */
 
+int walk_check_image(const char *image, struct err *err)
+{
+	struct reference ref = REFERENCE_INIT;
+	char quoted[CHARS_QUOTE_SIZE];
+	struct err why = ERR_INIT;
+	enum transport transport;
+	auto_free char *rest = NULL;
+	int r = transport_parse(image, &transport, &rest, &why);
+
+	if (r == 0 && transport == TRANSPORT_REGISTRY)
+		r = reference_parse(rest, &ref, &why);
+	reference_release(&ref);
+	if (r == 0 || why.kind == ERR_UNSUPPORTED)
+		return 0;
+	return err_set(err, ERR_DOCKERFILE, "failed to parse stage name %s: %s",
+		chars_quote(quoted, image, strlen(image)), why.msg);
+}
+
 static void set_image_env(struct walk *w, struct walk_stage *st, struct err *err)
 {
 	const struct strv *env = st->has_base ? st->base.env : NULL;
@@ -429,6 +452,8 @@ static void begin_stage(struct walk *w, const struct walk_visitor *v, struct wal
 	} else if (st->image) {
 		bool scratch = strcmp(st->image, "scratch") == 0;
 
+		if (!scratch && *st->image && walk_check_image(st->image, &err) < 0)
+			walk_fail(w, &st->stage->from, &err);
 		st->has_base = !scratch && o->base && o->base(o->base_ctx, st->image, &st->platform, &st->base);
 		st->base_known = scratch || st->has_base;
 		st->shell = st->has_base && st->base.shell;

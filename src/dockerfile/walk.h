@@ -117,6 +117,12 @@ char *walk_expand(struct walk *w, const struct vars *vars, const char *word, boo
 void walk_each_word(const struct walk *w, const struct instruction *in,
 	void (*word)(void *ctx, const char *text, bool heredoc), void *ctx);
 
+/*
+ * Whether image, as FROM has it after expansion, can be the name of an image: a reference, or a local transport, whose
+ * rest is not looked at. Returns 0, or -1 and *err, ERR_DOCKERFILE.
+ */
+int walk_check_image(const char *image, struct err *err);
+
 /* The value of a build argument, or NULL. */
 const char *walk_build_arg(const struct walk *w, const char *name);
 

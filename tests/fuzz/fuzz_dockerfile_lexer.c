@@ -27,7 +27,7 @@ static void read_lines(struct lexer *lx, int lines)
 		struct heredoc *docs;
 		size_t n;
 
-		if (line.first_line <= before || line.last_line < line.first_line || !*line.text)
+		if (line.first_line <= before || line.last_line < line.first_line)
 			abort();
 		if (lexer_heredocs(lx, &line, &docs, &n, &err) < 0)
 			break;
