@@ -47,6 +47,7 @@ units := $(patsubst tests/unit/%.c,$(O)/unit/%,$(sort $(wildcard tests/unit/test
 hdrs  := $(foreach d,$(dirs),$(sort $(wildcard $(d)/*.h)))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 helpers := $(patsubst tests/fixtures/%.c,$(O)/fixtures/%,$(sort $(wildcard tests/fixtures/*.c)))
+benches := $(patsubst tests/bench/%.c,$(O)/bench/%,$(sort $(wildcard tests/bench/*.c)))
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
@@ -74,6 +75,10 @@ $(O)/unit/%: tests/unit/%.c $(O)/libwhittle.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(O)/libwhittle.a $(LDLIBS) -lcmocka
 
+$(O)/bench/%: tests/bench/%.c $(O)/libwhittle.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libwhittle.a $(LDLIBS)
+
 $(O)/fixtures/%: tests/fixtures/%.c
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) -std=gnu17 $(WARN) -D_GNU_SOURCE $(CFLAGS) -o $@ $< -lpthread
@@ -98,7 +103,7 @@ asan: ## the suite under address and undefined-behaviour sanitizers
 fuzz: $(fuzzers) ## run every fuzz target for T seconds (default 60)
 	$(Q)tests/fuzz/run $(or $(T),60)
 
-bench: all $(helpers) ## run the benchmarks; each prints ratios of two things measured in one run
+bench: all $(helpers) $(benches) ## run the benchmarks; each prints ratios of two things measured in one run
 	$(Q)O=$(O) tests/bench/run
 
 torture: all $(helpers) ## the slow tests: kill at every point, fail every call

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include "base/auto.h"
 #include "base/fsutil.h"
@@ -59,6 +60,8 @@ static int read_ignore(struct context *c, const char *file, struct err *err)
 			return -1;
 		}
 	}
+	if (strlen(text.buf) != text.len)
+		return err_set(err, ERR_INPUT, "the ignore file holds a NUL byte (is it a text file?)");
 	c->ignore = strbuf_take(&text);
 	return 0;
 }

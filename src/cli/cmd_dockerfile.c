@@ -14,22 +14,33 @@
 
 DEFINE_AUTO(struct dockerfile *, dockerfile_free)
 
+/* A string of any bytes: those that are no UTF-8 become U+FFFD, which only members of objects do by themselves. */
+static struct doc *doc_text(const char *text)
+{
+	struct doc *s = doc_string(text), *carrier;
+
+	if (!s) {
+		carrier = doc_object();
+		doc_set_str(carrier, "s", text);
+		s = doc_copy(doc_get(carrier, "s"));
+		doc_free(carrier);
+	}
+	return s;
+}
+
+/* doc_set_str() without its copy in between: a text may be as long as the file. */
+static void put_text(struct doc *d, const char *name, const char *text)
+{
+	if (text)
+		doc_set(d, name, doc_text(text));
+}
+
 static struct doc *doc_strings(const char *const *v, size_t n)
 {
 	struct doc *list = doc_array();
 
-	for (size_t i = 0; i < n; i++) {
-		struct doc *s = doc_string(v[i]), *carrier;
-
-		if (!s) {
-			/* not UTF-8: only members take that */
-			carrier = doc_object();
-			doc_set_str(carrier, "s", v[i]);
-			s = doc_copy(doc_get(carrier, "s"));
-			doc_free(carrier);
-		}
-		doc_append(list, s);
-	}
+	for (size_t i = 0; i < n; i++)
+		doc_append(list, doc_text(v[i]));
 	return list;
 }
 
@@ -40,8 +51,8 @@ static struct doc *doc_flags(const struct instruction *in)
 	for (size_t i = 0; i < in->nflags; i++) {
 		struct doc *flag = doc_object();
 
-		doc_set_str(flag, "name", in->flags[i].name);
-		doc_set_str(flag, "value", in->flags[i].value);
+		put_text(flag, "name", in->flags[i].name);
+		put_text(flag, "value", in->flags[i].value);
 		doc_append(list, flag);
 	}
 	return list;
@@ -54,8 +65,8 @@ static struct doc *doc_pairs(const struct instruction *in)
 	for (size_t i = 0; i < in->nkeys; i++) {
 		struct doc *pair = doc_object();
 
-		doc_set_str(pair, "key", in->keys[i]);
-		doc_set_str(pair, "value", in->values[i]);
+		put_text(pair, "key", in->keys[i]);
+		put_text(pair, "value", in->values[i]);
 		doc_append(list, pair);
 	}
 	return list;
@@ -69,12 +80,12 @@ static struct doc *doc_heredocs(const struct instruction *in)
 		const struct heredoc *h = &in->heredocs[i];
 		struct doc *d = doc_object();
 
-		doc_set_str(d, "name", h->name);
+		put_text(d, "name", h->name);
 		doc_set(d, "expand", doc_bool(h->expand));
 		doc_set(d, "chomp", doc_bool(h->chomp));
 		if (h->fd)
 			doc_set_int(d, "fd", h->fd);
-		doc_set_str(d, "content", h->content);
+		put_text(d, "content", h->content);
 		doc_append(list, d);
 	}
 	return list;
@@ -85,8 +96,8 @@ static struct doc *doc_instruction(const struct instruction *in)
 {
 	struct doc *d = doc_object(), *lines = doc_object();
 
-	doc_set_str(d, "instruction", instruction_kind_name(in->kind));
-	doc_set_str(d, "written", in->name);
+	put_text(d, "instruction", instruction_kind_name(in->kind));
+	put_text(d, "written", in->name);
 	doc_set_int(lines, "first", in->first_line);
 	doc_set_int(lines, "last", in->last_line);
 	doc_set(d, "lines", lines);
@@ -102,7 +113,7 @@ static struct doc *doc_instruction(const struct instruction *in)
 		doc_set(d, "legacy", doc_bool(true));
 	if (in->nheredocs)
 		doc_set(d, "heredocs", doc_heredocs(in));
-	doc_set_str(d, "script", in->script_name);
+	put_text(d, "script", in->script_name);
 	if (in->empty_continuation)
 		doc_set(d, "emptyContinuation", doc_bool(true));
 	if (in->ncomments)
@@ -132,10 +143,10 @@ static void put_head(const struct dockerfile *df, FILE *out)
 	struct doc *d = doc_object();
 	auto_strbuf text = STRBUF_INIT;
 
-	doc_set_str(d, "file", df->file_name);
-	doc_set_str(d, "escape", escape);
-	doc_set_str(d, "syntax", df->syntax);
-	doc_set_str(d, "check", df->check);
+	put_text(d, "file", df->file_name);
+	put_text(d, "escape", escape);
+	put_text(d, "syntax", df->syntax);
+	put_text(d, "check", df->check);
 	doc_format(d, &text);
 	doc_free(d);
 	fwrite(text.buf, 1, text.len - 1, out);
@@ -149,9 +160,9 @@ static void put_stage(const struct stage *st, FILE *out)
 	struct doc *d = doc_object();
 	auto_strbuf text = STRBUF_INIT;
 
-	doc_set_str(d, "name", st->name);
-	doc_set_str(d, "image", st->image);
-	doc_set_str(d, "platform", st->platform);
+	put_text(d, "name", st->name);
+	put_text(d, "image", st->image);
+	put_text(d, "platform", st->platform);
 	doc_format(d, &text);
 	doc_free(d);
 	fwrite(text.buf, 1, text.len - 1, out);

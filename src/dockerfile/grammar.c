@@ -45,7 +45,7 @@ static const enum grammar grammars[] = {
 
 /* A growing list of strings that live in the arena. */
 struct words {
-	const char **v;
+	char **v;
 	size_t n, cap;
 };
 
@@ -55,7 +55,7 @@ static void words_release(struct words *w)
 }
 #define auto_words __attribute__((cleanup(words_release))) struct words
 
-static int words_add(struct words *w, const char *s, struct err *err)
+static int words_add(struct words *w, char *s, struct err *err)
 {
 	if (w->n == GRAMMAR_WORDS_MAX)
 		return err_set(err, ERR_DOCKERFILE, "an instruction has more than %d words",
@@ -214,7 +214,7 @@ static int set_pairs(struct arena *arena, const struct words *words, bool bare_n
 	const char **values = arena_alloc(arena, sizeof(*values) * (words->n + 1));
 
 	for (size_t i = 0; i < words->n; i++) {
-		const char *word = words->v[i], *equals = strchr(word, '=');
+		char *word = words->v[i], *equals = strchr(word, '=');
 		char quoted[CHARS_QUOTE_SIZE];
 
 		if (!equals && !bare_names)
@@ -222,7 +222,9 @@ static int set_pairs(struct arena *arena, const struct words *words, bool bare_n
 				"Syntax error - can't find = in %s. Must be of the form: "
 				"name=value",
 				chars_quote(quoted, word, strlen(word)));
-		keys[i] = equals ? arena_strndup(arena, word, (size_t)(equals - word)) : word;
+		if (equals)
+			*equals = '\0';
+		keys[i] = word;
 		values[i] = equals ? equals + 1 : NULL;
 	}
 	in->keys = keys;

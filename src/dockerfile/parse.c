@@ -158,14 +158,12 @@ static void index_stages(struct dockerfile *df)
 	df->nnames = n;
 }
 
-/* Lay out what was read: the instructions of a stage follow its FROM in one array. */
-static void build_stages(struct dockerfile *df, const struct instruction *list, size_t n, size_t nstages)
+/* Lay out what was read: the instructions of a stage follow its FROM in one array, which df takes over. */
+static void build_stages(struct dockerfile *df, struct instruction *all, size_t n, size_t nstages)
 {
-	struct instruction *all = arena_alloc(&df->arena, sizeof(*all) * (n + 1));
 	struct stage *stage = NULL;
 
-	if (n > 0)
-		memcpy(all, list, sizeof(*all) * n);
+	df->all = all;
 	df->stages = arena_alloc(&df->arena, sizeof(*df->stages) * (nstages + 1));
 	df->global_args = all;
 	for (size_t i = 0; i < n; i++) {
@@ -196,7 +194,7 @@ static int parse_into(struct dockerfile *df, struct lexer *lx, bool *ret_prefix,
 	df->escape = lx->escape;
 	r = check_all(&df->arena, df->escape, &list, &good, &nstages, ret_loc, err);
 	df->partial = *ret_prefix = r < 0;
-	build_stages(df, list.v, good, nstages);
+	build_stages(df, take_ptr(list.v), good, nstages);
 	return r;
 }
 
@@ -235,6 +233,7 @@ void dockerfile_free(struct dockerfile *df)
 	if (!df)
 		return;
 	arena_release(&df->arena);
+	free(df->all);
 	free(df);
 }
 

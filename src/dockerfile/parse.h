@@ -31,9 +31,10 @@ struct stage {
 
 struct stage_name;
 
-/* All strings and lists live in the arena. */
+/* All strings and lists live in the arena, the instructions in an array of their own. */
 struct dockerfile {
 	struct arena arena;
+	struct instruction *all; /* private: what global_args and stages point into */
 	const char *file_name;
 	char escape; /* '\\' or '`' */
 	const char *

@@ -143,7 +143,7 @@ static void from(void **state)
 	strv_release(&args.build_args);
 	check("FROM known\n", "1 InvalidBaseImagePlatform: Base image known was pulled with platform \"linux/arm64\", "
 			      "expected \"linux/amd64\" for current build\n");
-	check("FROM --platform=$a/arm64 known\n", "");
+	check("FROM --platform=$TARGETOS/arm64 known\n", "");
 }
 
 static void commands(void **state)
