@@ -471,6 +471,14 @@ FROM scratch AS Abc
 END
 is "$status" 12 "fact 242: a violation is status 12"
 like "$err" 'lint violation found for rules: StageNameCasing' "fact 242: that names the rule"
+build_fact --debug <<'END'
+FROM scratch AS Abc
+END
+like "$err" $'\n''WARNING: StageNameCasing - https://.*'$'\n''   1 \| >>> FROM' "with --debug findings are shown at length"
+build_fact -q <<'END'
+FROM scratch AS Abc
+END
+is "$err" "" "with --quiet they are not shown"
 build_fact --build-arg BUILDKIT_DOCKERFILE_CHECK=skip=StageNameCasing <<'END'
 # check=error=true
 FROM scratch AS Abc
