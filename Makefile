@@ -50,6 +50,7 @@ hdrs  := $(foreach d,$(dirs),$(sort $(wildcard $(d)/*.h)))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 benches := $(patsubst tests/bench/%.c,$(O)/bench/%,$(sort $(wildcard tests/bench/*.c)))
 helpers := $(patsubst tests/fixtures/%.c,$(O)/fixtures/%,$(sort $(wildcard tests/fixtures/*.c)))
+benches := $(patsubst tests/bench/%.c,$(O)/bench/%,$(sort $(wildcard tests/bench/*.c)))
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
@@ -85,6 +86,10 @@ $(O)/libwhittle.a: $(lobjs)
 $(O)/unit/%: tests/unit/%.c $(O)/libwhittle.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(O)/libwhittle.a $(LDLIBS) -lcmocka
+
+$(O)/bench/%: tests/bench/%.c $(O)/libwhittle.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(O)/libwhittle.a $(LDLIBS)
 
 $(O)/fixtures/%: tests/fixtures/%.c
 	@mkdir -p $(@D)

@@ -101,6 +101,7 @@ const char *err_kind_name(enum err_kind kind)
 		[ERR_STEP] = "step",
 		[ERR_OOM] = "out of memory",
 		[ERR_PUSH] = "push",
+		[ERR_GATE] = "gate",
 		[ERR_CANCELLED] = "cancelled",
 	};
 

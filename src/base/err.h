@@ -21,6 +21,7 @@ enum err_kind {
 	ERR_STEP,        /* the program of a RUN ended with a failure */
 	ERR_OOM,         /* the program of a RUN was killed for memory */
 	ERR_PUSH,        /* a push failed, the image is kept */
+	ERR_GATE,        /* a gate that the user asked for is shut: build checks */
 	ERR_CANCELLED,   /* interrupted, or another part of the build failed first */
 };
 

@@ -40,6 +40,7 @@ void build_result_release(struct build_result *r)
 	strbuf_release(&r->dockerfile_text);
 	free(r->step_name);
 	strbuf_release(&r->step_log);
+	lint_result_release(&r->lint);
 	memset(r, 0, sizeof(*r));
 }
 
@@ -80,6 +81,40 @@ static int export_plan(struct session *s, const struct build_options *o, const s
 	return rc;
 }
 
+/* What is known of a base image: the plan has resolved those that the build needs. */
+static bool planned_base(void *ctx, const char *name, const struct platform *platform, struct walk_base *ret)
+{
+	const struct plan *plan = ctx;
+
+	for (const struct op *op = plan->first; op; op = op->next)
+		if (op->kind == OP_IMAGE && strcmp(op->image->name, name) == 0 &&
+			platform_equal(&op->platform, platform)) {
+			*ret = (struct walk_base){ .env = &op->image->config.env,
+				.shell = op->image->config.shell_set, .platform = op->image->platform };
+			return true;
+		}
+	return false;
+}
+
+/* The build checks of a normal build: of the stages it needs, for its first platform (dockerfile.md 7.1). */
+static void run_checks(const struct build_options *o, const struct context *context, const struct dockerfile *df,
+	struct plan *plan, struct lint_result *ret)
+{
+	struct err ignored = ERR_INIT;
+	struct ignore *ignore =
+		context->ignore ? ignore_parse(context->ignore, strlen(context->ignore), &ignored) : NULL;
+	struct lint_options lint = { .ignore = ignore };
+
+	lint.walk.build_args = &o->build_args;
+	lint.walk.target = o->target;
+	platform_host(&lint.walk.build_platform);
+	lint.walk.target_platform = o->nplatforms ? o->platforms[0] : lint.walk.build_platform;
+	lint.walk.base = planned_base;
+	lint.walk.base_ctx = plan;
+	lint_run(df, &lint, ret);
+	ignore_free(ignore);
+}
+
 static int plan_and_solve(struct session *s, const struct build_options *o, const struct context *context,
 	const struct dockerfile *df, struct plan *plan, struct build_result *ret, struct err *err)
 {
@@ -89,7 +124,10 @@ static int plan_and_solve(struct session *s, const struct build_options *o, cons
 		.width = o->jobs ? o->jobs : parallel_width(), .hosts = hosts, .resolv_conf = resolv_conf,
 		.result = ret };
 
-	if (plan_make(s, o, context, df, plan, &ret->location, err) < 0)
+	int rc = plan_make(s, o, context, df, plan, &ret->location, err);
+
+	run_checks(o, context, df, plan, &ret->lint);
+	if (rc < 0 || lint_gate(&ret->lint, err) < 0)
 		return -1;
 	if (solve(&solver, err) < 0)
 		return -1;
@@ -102,13 +140,16 @@ static int build_context(struct session *s, const struct build_options *o, struc
 	struct build_result *ret, struct err *err)
 {
 	struct plan plan = PLAN_INIT;
-	struct dockerfile *df;
+	struct dockerfile *df, *prefix;
 	unsigned vertex = progress_start(s->progress, "[internal] load build definition");
 	int rc;
 
-	df = dockerfile_parse(context->dockerfile_name, context->dockerfile.buf, context->dockerfile.len,
+	df = dockerfile_parse_prefix(context->dockerfile_name, context->dockerfile.buf, context->dockerfile.len, &prefix,
 		&ret->location, err);
 	if (!df) {
+		if (prefix)
+			run_checks(o, context, prefix, &plan, &ret->lint);
+		dockerfile_free(prefix);
 		progress_emit(s->progress, PROGRESS_ERROR, vertex, err->msg, strlen(err->msg));
 		return -1;
 	}
@@ -135,7 +176,7 @@ int build_run(struct session *s, const struct build_options *options, struct bui
 		return -1;
 	ret->dockerfile_name = xstrdup(context.dockerfile_name);
 	rc = build_context(s, options, &context, ret, err);
-	if (rc < 0) /* for the excerpt that goes with the message */
+	if (rc < 0 || ret->lint.n) /* for the excerpts that go with messages */
 		strbuf_add(&ret->dockerfile_text, context.dockerfile.buf, context.dockerfile.len);
 	context_release(&context);
 	if (rc < 0 && s->cancelled == SESSION_INTERRUPTED)

@@ -6,6 +6,7 @@
 #include "build/export.h"
 #include "build/session.h"
 #include "dockerfile/instruction.h"
+#include "dockerfile/lint.h"
 #include "oci/platform.h"
 
 enum build_network { BUILD_NETWORK_DEFAULT, BUILD_NETWORK_HOST, BUILD_NETWORK_NONE };
@@ -37,6 +38,7 @@ struct build_result {
 	int step_status;       /* exit status of the RUN that failed */
 	char *step_name;       /* of that RUN, or NULL */
 	struct strbuf step_log; /* its last lines */
+	struct lint_result lint; /* build checks; lint.gate was judged already */
 	unsigned steps, cached; /* counts for the summary */
 	uint64_t files_written; /* objects made in folders of the store by COPY and unpacking: tests count them */
 };
@@ -47,7 +49,7 @@ void build_options_init(struct build_options *o);
 void build_options_release(struct build_options *o);
 /*
  * Build. The session is open. Returns 0, or -1 and *err with *ret saying where: ERR_DOCKERFILE, ERR_NOT_FOUND,
- * ERR_STEP, ERR_OOM, ERR_DISK, ERR_CANCELLED and whatever the parts raise. *ret is to be released in both cases.
+ * ERR_STEP, ERR_OOM, ERR_DISK, ERR_GATE, ERR_CANCELLED and whatever the parts raise. *ret is to be released in both cases.
  */
 int build_run(struct session *s, const struct build_options *options, struct build_result *ret, struct err *err);
 /* Free what the result owns. */

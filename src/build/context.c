@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include "base/auto.h"
 #include "base/fsutil.h"
@@ -46,19 +47,21 @@ static int read_ignore(struct context *c, const char *file, struct err *err)
 	int dir = file && strcmp(file, "-") != 0 ? AT_FDCWD : c->fd;
 	struct err e = ERR_INIT;
 
-	if (read_file(dir, own, IGNORE_FILE_MAX, &text, &e) < 0) {
+	if (read_file(dir, own, CONTEXT_IGNORE_MAX, &text, &e) < 0) {
 		if (e.kind != ERR_NOT_FOUND) {
 			*err = e;
 			return -1;
 		}
 		strbuf_reset(&text);
-		if (read_file(c->fd, ".dockerignore", IGNORE_FILE_MAX, &text, &e) < 0) {
+		if (read_file(c->fd, ".dockerignore", CONTEXT_IGNORE_MAX, &text, &e) < 0) {
 			if (e.kind == ERR_NOT_FOUND)
 				return 0;
 			*err = e;
 			return -1;
 		}
 	}
+	if (strlen(text.buf) != text.len)
+		return err_set(err, ERR_INPUT, "the ignore file holds a NUL byte (is it a text file?)");
 	c->ignore = strbuf_take(&text);
 	return 0;
 }

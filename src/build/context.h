@@ -6,7 +6,7 @@
 #include "base/strbuf.h"
 
 #define DOCKERFILE_MAX (16u << 20) /* bytes; the parser's own limit */
-#define IGNORE_FILE_MAX (1u << 20)
+#define CONTEXT_IGNORE_MAX (1u << 20)
 
 struct context {
 	int fd;                /* the folder */

@@ -10,6 +10,7 @@
 #include "base/wire.h"
 #include "build/plan_internal.h"
 #include "dockerfile/expand.h"
+#include "dockerfile/stages.h"
 #include "dockerfile/suggest.h"
 
 #define KEY_VERSION "whittle step 1" /* changes when the meaning of a key does */
@@ -143,6 +144,42 @@ static int fail_at(struct planner *p, const struct instruction *in, struct err *
 	return -1;
 }
 
+struct unset_search {
+	const struct strv *env;
+	char *name; /* the last unset one */
+};
+
+static const char *lookup_searched(void *ctx, const char *name)
+{
+	return strv_env_get(((struct unset_search *)ctx)->env, name);
+}
+
+static void note_unset(void *ctx, const char *name)
+{
+	struct unset_search *search = ctx;
+
+	free(search->name);
+	search->name = xstrdup(name);
+}
+
+/* Add what may have been meant by the variable in word that the global scope does not have. Always returns -1. */
+static int suggest_global(const struct planner *p, const char *word, struct err *err)
+{
+	struct unset_search search = { .env = &p->globals };
+	struct expand_env e = { .lookup = lookup_searched, .ctx = &search, .undefined = note_unset };
+	auto_free char *value = NULL;
+	auto_strv names = STRV_INIT;
+	struct err ignored = ERR_INIT;
+
+	expand_word(word, p->df->escape, 0, &e, &value, &ignored);
+	for (size_t i = 0; i < p->globals.len; i++)
+		strv_take(&names, xstrndup(p->globals.v[i], strcspn(p->globals.v[i], "=")));
+	if (search.name)
+		suggest_append(err, search.name, (const char *const *)names.v, names.len, false);
+	free(search.name);
+	return -1;
+}
+
 static int stage_platform(struct planner *p, struct stage_state *st, struct err *err)
 {
 	auto_free char *text = NULL;
@@ -153,8 +190,10 @@ static int stage_platform(struct planner *p, struct stage_state *st, struct err 
 		return 0;
 	if (plan_expand(p, &p->globals, st->stage->platform, &text, err) < 0)
 		return -1;
-	if (!*text)
-		return err_set(err, ERR_DOCKERFILE, "empty platform value from expression %s", st->stage->platform);
+	if (!*text) {
+		err_set(err, ERR_DOCKERFILE, "empty platform value from expression %s", st->stage->platform);
+		return suggest_global(p, st->stage->platform, err);
+	}
 	if (platform_parse(text, &p->build_platform, &st->platform, &why) < 0)
 		return err_set(err, ERR_DOCKERFILE, "failed to parse platform %s: %s", st->stage->platform, why.msg);
 	return 0;
@@ -238,7 +277,7 @@ static int start_from_image(struct planner *p, struct stage_state *st, const cha
 	} else {
 		op = resolve_image(p, st, name, &st->stage->from, err);
 		if (!op)
-			return -1;
+			return stages_suggest_image(p->df, name, err);
 		op->name = plan_step_name(p, st, &st->stage->from);
 		op = add_image(p, op);
 	}
@@ -376,87 +415,7 @@ static int set_globals(struct planner *p, struct err *err)
 	return 0;
 }
 
-/* ---- dependencies between stages: cycles are errors wherever they are (5.1.5) ---- */
-
-/* The stage that COPY --from names, or -1. */
-static int copied_stage(const struct dockerfile *df, const struct instruction *in)
-{
-	const char *from = in->kind == INSTRUCTION_COPY ? instruction_flag(in, "from") : NULL;
-	char *end;
-	unsigned long n;
-
-	if (!from || !*from)
-		return -1;
-	n = strtoul(from, &end, 10);
-	if (*end == '\0' && *from >= '0' && *from <= '9')
-		return n < df->nstages ? (int)n : -1;
-	return dockerfile_find_stage_any_case(df, from, df->nstages);
-}
-
-struct frame_of_stage {
-	size_t stage;
-	size_t next; /* 0: its FROM, then its instructions */
-};
-
-/* Depth first with a stack of our own: ten thousand stages are legal. */
-static int check_cycles(struct planner *p, struct err *err)
-{
-	const struct dockerfile *df = p->df;
-	auto_free unsigned char *color = xcalloc(df->nstages, 1); /* 1: on the stack, 2: done */
-	auto_free struct frame_of_stage *stack = xcalloc(df->nstages, sizeof(*stack));
-
-	for (size_t root = 0; root < df->nstages; root++) {
-		size_t depth = 0;
-
-		if (color[root])
-			continue;
-		color[root] = 1;
-		stack[depth++] = (struct frame_of_stage){ root, 0 };
-		while (depth) {
-			struct frame_of_stage *top = &stack[depth - 1];
-			const struct stage *st = &df->stages[top->stage];
-			size_t k = top->next++;
-			int to;
-
-			if (k > st->ninstructions) {
-				color[top->stage] = 2;
-				depth--;
-				continue;
-			}
-			to = k == 0 ? dockerfile_find_stage(df, st->image, top->stage) :
-				      copied_stage(df, &st->instructions[k - 1]);
-			if (to < 0 || color[to] == 2)
-				continue;
-			if (color[to] == 1) {
-				const struct instruction *in = k == 0 ? &st->from : &st->instructions[k - 1];
-
-				err_set(err, ERR_DOCKERFILE, "circular dependency detected on stage: %s",
-					df->stages[to].name ? df->stages[to].name : "(unnamed)");
-				return fail_at(p, in, err);
-			}
-			color[to] = 1;
-			stack[depth++] = (struct frame_of_stage){ (size_t)to, 0 };
-		}
-	}
-	return 0;
-}
-
 /* ---- the plan ---- */
-
-static int find_target(struct planner *p, size_t *ret, struct err *err)
-{
-	const char *target = p->options->target;
-	int i;
-
-	*ret = p->df->nstages - 1;
-	if (!target || !*target)
-		return 0;
-	i = dockerfile_find_stage_any_case(p->df, target, p->df->nstages);
-	if (i < 0)
-		return err_set(err, ERR_DOCKERFILE, "target stage \"%s\" could not be found", target);
-	*ret = (size_t)i;
-	return 0;
-}
 
 static void release_stages(struct planner *p)
 {
@@ -497,21 +456,19 @@ int plan_make(struct session *s, const struct build_options *options, const stru
 	struct planner p = { .session = s, .options = options, .context = context, .df = df, .plan = ret,
 		.loc = loc, .arena = ARENA_INIT };
 	struct platform host;
-	size_t target;
-	int rc;
+	int rc, target;
 
 	platform_host(&p.build_platform);
 	host = p.build_platform;
 	p.show_platform = options->nplatforms > 1;
 	p.now = options->epoch != LAYER_EPOCH_NONE ? options->epoch : clock_wall();
-	rc = check_cycles(&p, err);
-	if (rc == 0)
-		rc = find_target(&p, &target, err);
+	target = stages_find_target(df, options->target, err);
+	rc = target < 0 ? -1 : stages_check(df, NULL, loc, err);
 	ret->targets = xcalloc(options->nplatforms + 1, sizeof(*ret->targets));
 	if (rc == 0 && options->nplatforms == 0)
-		rc = plan_target(&p, &host, target, err);
+		rc = plan_target(&p, &host, (size_t)target, err);
 	for (size_t i = 0; rc == 0 && i < options->nplatforms; i++)
-		rc = plan_target(&p, &options->platforms[i], target, err);
+		rc = plan_target(&p, &options->platforms[i], (size_t)target, err);
 	strv_release(&p.globals);
 	arena_release(&p.arena);
 	return rc;

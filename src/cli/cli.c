@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/auto.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 /* ---- errors ---- */
 
@@ -29,6 +31,7 @@ int cli_status(const struct err *err)
 		[ERR_STEP] = EXIT_STEP,
 		[ERR_OOM] = EXIT_OOM,
 		[ERR_PUSH] = EXIT_PUSH,
+		[ERR_GATE] = EXIT_GATE,
 		[ERR_CANCELLED] = EXIT_INTERRUPTED,
 	};
 
@@ -84,6 +87,20 @@ int cli_options(const struct command *self, const struct option_def *own, int ar
 	if (common.debug)
 		log_debug_on = true;
 	return rc < 0 ? cli_fail(&err) : -1;
+}
+
+/* dockerfile.md 5.5 */
+void cli_build_args(const struct strv *given, struct strv *ret)
+{
+	for (size_t i = 0; i < given->len; i++) {
+		const char *arg = given->v[i];
+		size_t len = strcspn(arg, "=");
+		auto_free char *name = xstrndup(arg, len);
+		const char *value = arg[len] ? arg + len + 1 : getenv(name);
+
+		if (value)
+			strv_env_set(ret, name, value);
+	}
 }
 
 /* ---- the session and signals ---- */

@@ -21,6 +21,7 @@ enum exit_status {
 	EXIT_PUSH = 9,
 	EXIT_SANDBOX = 10,
 	EXIT_DISK = 11,
+	EXIT_GATE = 12,
 	EXIT_INTERRUPTED = 130,
 };
 
@@ -32,7 +33,8 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv); /* returns the exit status */
 };
 extern const struct command command_build, command_run, command_pull, command_push, command_import, command_images,
-	command_inspect, command_rmi, command_tag, command_prune, command_doctor, command_version;
+	command_inspect, command_rmi, command_tag, command_prune, command_doctor, command_version, command_lint,
+	command_dockerfile;
 
 /* Options that every command takes. */
 struct common {
@@ -49,6 +51,9 @@ extern const struct option_def common_options[];
  */
 int cli_options(const struct command *self, const struct option_def *own, int argc, char **argv, bool stop_at_operand,
 	size_t min_operands, size_t max_operands, struct strv *operands);
+
+/* From values of --build-arg, K=V or K alone, which stands for the environment's (unset: not given), to K=V. */
+void cli_build_args(const struct strv *given, struct strv *ret);
 
 /* Print "whittle: message" to stderr and return the exit status for err->kind. */
 int cli_fail(const struct err *err);

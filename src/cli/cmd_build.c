@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "build/build.h"
 #include "cli/cli.h"
+#include "cli/front.h"
 #include "dockerfile/parse.h"
 #include "oci/descriptor.h"
 
@@ -17,9 +18,9 @@
 #define LOG_LINES 20     /* of a failed step, repeated below the progress */
 
 static struct {
-	const char *file, *target, *network, *iidfile;
+	const char *file, *target, *network, *iidfile, *call;
 	struct strv tags, build_args, labels, platforms, outputs, no_cache_filter;
-	bool no_cache, pull, quiet, push, load;
+	bool no_cache, pull, quiet, push, load, check;
 } opt;
 
 #define REFUSE(flag, instead) { OPTION_REFUSED, 0, flag, instead, NULL, NULL }
@@ -40,6 +41,9 @@ static const struct option_def options[] = {
 	{ OPTION_FLAG, 0, "push", NULL, "push the image to the registry of its name", &opt.push },
 	{ OPTION_FLAG, 0, "load", NULL, "keep the image in the store (the default with -t)", &opt.load },
 	{ OPTION_STRING, 0, "iidfile", "FILE", "write the image's digest into FILE", &opt.iidfile },
+	{ OPTION_STRING, 0, "call", "WHAT",
+		"build, or only look: check, outline or targets; ,format=json for JSON (default build)", &opt.call },
+	{ OPTION_FLAG, 0, "check", NULL, "short for --call=check: look for likely mistakes, build nothing", &opt.check },
 	{ OPTION_FLAG, 'q', "quiet", NULL, "print nothing but the digest", &opt.quiet },
 	REFUSE("build-context", "named contexts are not supported by this whittle"),
 	REFUSE("secret", "RUN --mount=type=secret is not supported by this whittle"),
@@ -62,20 +66,11 @@ static const struct option_def options[] = {
 	{ OPTION_END, 0, NULL, NULL, NULL, NULL },
 };
 
-/* K=V, or K alone from the environment; an unset one counts as not given (dockerfile.md 5.5). */
 static void add_build_args(struct build_options *o)
 {
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 
-	for (size_t i = 0; i < opt.build_args.len; i++) {
-		const char *arg = opt.build_args.v[i];
-		size_t len = strcspn(arg, "=");
-		auto_free char *name = xstrndup(arg, len);
-		const char *value = arg[len] ? arg + len + 1 : getenv(name);
-
-		if (value)
-			strv_env_set(&o->build_args, name, value);
-	}
+	cli_build_args(&opt.build_args, &o->build_args);
 	if (epoch && *epoch && !strv_env_get(&o->build_args, "SOURCE_DATE_EPOCH"))
 		strv_env_set(&o->build_args, "SOURCE_DATE_EPOCH", epoch);
 }
@@ -221,10 +216,24 @@ static int build(const struct build_options *o, struct session *s, struct progre
 	if (rc == 0 && !writes_to_stdout(o))
 		printf("%s\n", result.image.digest);
 	log_debug("%llu objects written in folders of the store", (unsigned long long)result.files_written);
+	if (!opt.quiet)
+		front_print_summary(&result.lint,
+			&(const struct front_source){ result.dockerfile_name, result.dockerfile_text.buf,
+				result.dockerfile_text.len },
+			common.debug, stderr);
 	if (rc < 0)
 		explain(&result);
 	build_result_release(&result);
 	return rc < 0 ? cli_fail(&err) : EXIT_OK;
+}
+
+/* --call and --check: nothing is built, so there is no need of a session. Returns the exit status. */
+static int call(const struct front_call *call, const struct build_options *o)
+{
+	const struct front_options front = { .context = o->context, .file = o->dockerfile, .target = o->target,
+		.build_args = &o->build_args, .platform = o->nplatforms ? &o->platforms[0] : NULL };
+
+	return front_run(call, &front);
 }
 
 static void release(struct build_options *o)
@@ -241,6 +250,7 @@ static void release(struct build_options *o)
 static int run_build(const struct command *self, int argc, char **argv)
 {
 	auto_strv operands = STRV_INIT;
+	struct front_call what = { .what = FRONT_BUILD };
 	struct build_options o;
 	struct session s;
 	struct progress *view = NULL;
@@ -250,8 +260,17 @@ static int run_build(const struct command *self, int argc, char **argv)
 	if (status >= 0)
 		return status;
 	build_options_init(&o);
-	if (fill(&o, operands.v[0], &err) == 0)
-		view = progress_view_new(opt.quiet ? "quiet" : common.progress, &err);
+	if (front_call_parse(opt.check ? "check" : opt.call ? opt.call : "build", &what, &err) < 0 ||
+		fill(&o, operands.v[0], &err) < 0) {
+		status = cli_fail(&err);
+	} else if (what.what != FRONT_BUILD) {
+		status = call(&what, &o);
+	}
+	if (status >= 0) {
+		release(&o);
+		return status;
+	}
+	view = progress_view_new(opt.quiet ? "quiet" : common.progress, &err);
 	if (!view || cli_session_open(&s, view, &err) < 0) {
 		progress_view_free(view);
 		status = cli_fail(&err);

@@ -15,8 +15,8 @@ struct common common;
 char **cli_argv;
 
 static const struct command *const commands[] = { &command_build, &command_run, &command_pull, &command_push,
-	&command_import, &command_images, &command_inspect, &command_tag, &command_rmi, &command_prune,
-	&command_doctor, &command_version };
+	&command_import, &command_images, &command_inspect, &command_tag, &command_rmi, &command_prune, &command_lint,
+	&command_dockerfile, &command_doctor, &command_version };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 const struct option_def common_options[] = {

@@ -503,8 +503,16 @@ static int run(const char *word, char escape, unsigned flags, const struct expan
 		.work = EXPAND_WORK_MAX,
 	};
 	char quoted[CHARS_QUOTE_SIZE];
+	size_t allowed;
+	int r;
 
-	if (process(&lx, STOP_NONE, out, words, err) < 0)
+	if (env && env->work && *env->work < lx.work)
+		lx.work = *env->work;
+	allowed = lx.work;
+	r = process(&lx, STOP_NONE, out, words, err);
+	if (env && env->work)
+		*env->work -= allowed - lx.work;
+	if (r < 0)
 		return err_wrap(err, "failed to process %s", chars_quote(quoted, word, lx.len));
 	return 0;
 }

@@ -32,6 +32,9 @@ struct expand_env {
 	 * ${n+w} (colon or not), which foresee it. May be NULL.
 	 */
 	void (*undefined)(void *ctx, const char *name);
+	/* What many calls together may still do, in the unit of EXPAND_WORK_MAX; reduced by each. NULL: every call by
+	 * itself. */
+	size_t *work;
 };
 
 enum expand_flags {

@@ -45,7 +45,7 @@ static const enum grammar grammars[] = {
 
 /* A growing list of strings that live in the arena. */
 struct words {
-	const char **v;
+	char **v;
 	size_t n, cap;
 };
 
@@ -55,7 +55,7 @@ static void words_release(struct words *w)
 }
 #define auto_words __attribute__((cleanup(words_release))) struct words
 
-static int words_add(struct words *w, const char *s, struct err *err)
+static int words_add(struct words *w, char *s, struct err *err)
 {
 	if (w->n == GRAMMAR_WORDS_MAX)
 		return err_set(err, ERR_DOCKERFILE, "an instruction has more than %d words",
@@ -214,7 +214,7 @@ static int set_pairs(struct arena *arena, const struct words *words, bool bare_n
 	const char **values = arena_alloc(arena, sizeof(*values) * (words->n + 1));
 
 	for (size_t i = 0; i < words->n; i++) {
-		const char *word = words->v[i], *equals = strchr(word, '=');
+		char *word = words->v[i], *equals = strchr(word, '=');
 		char quoted[CHARS_QUOTE_SIZE];
 
 		if (!equals && !bare_names)
@@ -222,7 +222,9 @@ static int set_pairs(struct arena *arena, const struct words *words, bool bare_n
 				"Syntax error - can't find = in %s. Must be of the form: "
 				"name=value",
 				chars_quote(quoted, word, strlen(word)));
-		keys[i] = equals ? arena_strndup(arena, word, (size_t)(equals - word)) : word;
+		if (equals)
+			*equals = '\0';
+		keys[i] = word;
 		values[i] = equals ? equals + 1 : NULL;
 	}
 	in->keys = keys;
@@ -343,9 +345,9 @@ static const char *read_flag(const char *s, char escape, struct strbuf *out)
 	return s;
 }
 
-/* Read the flags at the beginning of text (1.4.2). Returns what follows them. */
-static const char *parse_flags(
-	struct arena *arena, const char *text, char escape, struct instruction *in)
+/* Read the flags at the beginning of text (1.4.2). Returns what follows them, or NULL and *err. */
+static char *parse_flags(
+	struct arena *arena, char *text, char escape, struct instruction *in, struct err *err)
 {
 	auto_strbuf word = STRBUF_INIT;
 	auto_free struct flag *flags = NULL;
@@ -360,9 +362,14 @@ static const char *parse_flags(
 		if (text[0] != '-' || text[1] != '-')
 			break;
 		strbuf_reset(&word);
-		text = read_flag(text, escape, &word);
+		text += read_flag(text, escape, &word) - text;
 		if (strcmp(word.buf, "--") == 0)
 			break;
+		if (n == GRAMMAR_FLAGS_MAX) {
+			err_set(err, ERR_DOCKERFILE, "an instruction has more than %d flags",
+				GRAMMAR_FLAGS_MAX);
+			return NULL;
+		}
 		name = arena_strndup(arena, word.buf + 2, word.len - 2);
 		equals = strchr(name, '=');
 		GROW(flags, n, cap);
@@ -385,20 +392,26 @@ static const char *parse_flags(
 static int parse_line(struct arena *arena, const char *line, char escape, bool nested,
 	struct instruction *ret, struct err *err)
 {
-	const char *text = line;
+	const char *trimmed = line;
 	size_t len = strlen(line), name_len = 0;
+	char *text, *rest;
 
-	chars_trim(&text, &len);
-	text = arena_strndup(arena, text, len);
+	chars_trim(&trimmed, &len);
+	text = arena_strndup(arena, trimmed, len);
 	while (text[name_len] && !chars_is_blank(text[name_len]))
 		name_len++;
 	*ret = (struct instruction){.original = line, .name = arena_strndup(arena, text, name_len)};
 	ret->kind = instruction_kind_find(ret->name);
 
-	text = parse_flags(arena, text + name_len, escape, ret);
-	len = strlen(text);
-	chars_trim(&text, &len);
-	return parse_rest(arena, arena_strndup(arena, text, len), escape, nested, ret, err);
+	rest = parse_flags(arena, text + name_len, escape, ret, err);
+	if (!rest)
+		return -1;
+	trimmed = rest;
+	len = strlen(rest);
+	chars_trim(&trimmed, &len);
+	rest += trimmed - rest;
+	rest[len] = '\0'; /* the copy is ours: long lines are not copied once more */
+	return parse_rest(arena, rest, escape, nested, ret, err);
 }
 
 int grammar_parse(struct arena *arena, const char *line, char escape, struct instruction *ret,

@@ -13,7 +13,10 @@
 #include "dockerfile/instruction.h"
 
 /* Words and flags of one instruction: far above any command line, and a bound on what they cost. */
-#define GRAMMAR_WORDS_MAX 1000000
+#define GRAMMAR_WORDS_MAX 100000
+
+/* Flags of one instruction: they are searched by name, so their number squared is what they cost. */
+#define GRAMMAR_FLAGS_MAX 1000
 
 /*
  * Split line into name, flags and arguments as its instruction demands.
@@ -24,7 +27,7 @@
  *           An unknown name gives INSTRUCTION_UNKNOWN and no arguments.
  *
  * Returns 0; or -1 and *err, ERR_DOCKERFILE: JSON elements that are not strings, key and value
- * syntax, too many words.
+ * syntax, too many words or flags.
  */
 int grammar_parse(struct arena *arena, const char *line, char escape, struct instruction *ret,
 	struct err *err);

@@ -166,6 +166,7 @@ struct reader {
 	size_t n, cap;
 	bool other; /* an element that is not a string */
 	bool nul;
+	bool many; /* more than are kept */
 };
 
 /* Read the whole array; p is behind its bracket. Returns whether it is well-formed. */
@@ -180,8 +181,12 @@ static bool read_array(struct reader *r, const char *p)
 		if (*p == '"') {
 			strbuf_reset(&text);
 			p = read_string(p + 1, &text, &r->nul);
-			GROW(r->v, r->n, r->cap);
-			r->v[r->n++] = arena_strndup(r->arena, text.buf, text.len);
+			if (r->n < JSONLIST_STRINGS_MAX) {
+				GROW(r->v, r->n, r->cap);
+				r->v[r->n++] = arena_strndup(r->arena, text.buf, text.len);
+			} else {
+				r->many = true;
+			}
 		} else {
 			p = skip_value(p, 1);
 			r->other = true;
@@ -212,6 +217,9 @@ int jsonlist_parse(struct arena *arena, const char *text, const char *const **re
 	if (r.other)
 		return err_set(err, ERR_DOCKERFILE,
 			"when using JSON array syntax, arrays must be comprised of strings only");
+	if (r.many)
+		return err_set(err, ERR_DOCKERFILE, "a JSON array has more than %d strings",
+			JSONLIST_STRINGS_MAX);
 	if (r.nul)
 		return err_set(err, ERR_DOCKERFILE, "a JSON string holds a NUL character");
 

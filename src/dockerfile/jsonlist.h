@@ -14,13 +14,16 @@
  * JSON. */
 #define JSONLIST_DEPTH_MAX 64
 
+/* Elements: as many as an instruction may have words (grammar.h). */
+#define JSONLIST_STRINGS_MAX 100000
+
 /*
  * Read text as one JSON array of strings (RFC 8259; nothing but white space around it).
  *
  *   *ret, *ret_n  the decoded strings, in the arena; written on success only
  *
  * Returns 1 when it is one, 0 when text is no JSON array; or -1 and *err, ERR_DOCKERFILE: an array
- * with other elements, or with a string that holds a NUL character.
+ * with other elements, with too many of them, or with a string that holds a NUL character.
  */
 int jsonlist_parse(struct arena *arena, const char *text, const char *const **ret, size_t *ret_n,
 	struct err *err);

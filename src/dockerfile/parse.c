@@ -91,8 +91,9 @@ static int read_all(struct lexer *lx, struct instruction_list *list,
 	return 0;
 }
 
-/* Second pass: the rules of each instruction, and that all stand in a stage. */
-static int check_all(struct arena *arena, char escape, struct instruction_list *list,
+/* Second pass: the rules of each instruction, and that all stand in a stage. *ret_good is how many of them keep the
+ * rules, *ret_nstages how many stages these make. */
+static int check_all(struct arena *arena, char escape, struct instruction_list *list, size_t *ret_good,
 	size_t *ret_nstages, struct dockerfile_location *loc, struct err *err)
 {
 	size_t nstages = 0;
@@ -100,6 +101,8 @@ static int check_all(struct arena *arena, char escape, struct instruction_list *
 	for (size_t i = 0; i < list->n; i++) {
 		struct instruction *in = &list->v[i];
 
+		*ret_good = i;
+		*ret_nstages = nstages;
 		set_location(loc, in);
 		if (check_instruction(arena, in, err) < 0)
 			return err_wrap(err, "dockerfile parse error on line %d", in->first_line);
@@ -112,9 +115,10 @@ static int check_all(struct arena *arena, char escape, struct instruction_list *
 			return -1;
 	}
 	*loc = (struct dockerfile_location){0, 0};
+	*ret_good = list->n;
+	*ret_nstages = nstages;
 	if (nstages == 0)
 		return err_set(err, ERR_DOCKERFILE, "dockerfile contains no stages to build");
-	*ret_nstages = nstages;
 	return 0;
 }
 
@@ -154,16 +158,15 @@ static void index_stages(struct dockerfile *df)
 	df->nnames = n;
 }
 
-/* Lay out what was read: the instructions of a stage follow its FROM in one array. */
-static void build_stages(struct dockerfile *df, const struct instruction_list *list, size_t nstages)
+/* Lay out what was read: the instructions of a stage follow its FROM in one array, which df takes over. */
+static void build_stages(struct dockerfile *df, struct instruction *all, size_t n, size_t nstages)
 {
-	struct instruction *all = arena_alloc(&df->arena, sizeof(*all) * list->n);
 	struct stage *stage = NULL;
 
-	memcpy(all, list->v, sizeof(*all) * list->n);
-	df->stages = arena_alloc(&df->arena, sizeof(*df->stages) * nstages);
+	df->all = all;
+	df->stages = arena_alloc(&df->arena, sizeof(*df->stages) * (nstages + 1));
 	df->global_args = all;
-	for (size_t i = 0; i < list->n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (all[i].kind == INSTRUCTION_FROM) {
 			stage = &df->stages[df->nstages++];
 			set_stage(&df->arena, stage, &all[i]);
@@ -177,37 +180,52 @@ static void build_stages(struct dockerfile *df, const struct instruction_list *l
 	index_stages(df);
 }
 
-static int parse_into(struct dockerfile *df, struct lexer *lx, struct dockerfile_location *ret_loc,
-	struct err *err)
+/* On failure *ret_prefix tells whether df holds the part before the mistake. */
+static int parse_into(struct dockerfile *df, struct lexer *lx, bool *ret_prefix,
+	struct dockerfile_location *ret_loc, struct err *err)
 {
 	auto_list list = {0};
-	size_t nstages = 0;
+	size_t good = 0, nstages = 0;
+	int r;
 
+	*ret_prefix = false;
 	if (read_all(lx, &list, ret_loc, err) < 0)
 		return -1;
 	df->escape = lx->escape;
-	if (check_all(&df->arena, df->escape, &list, &nstages, ret_loc, err) < 0)
-		return -1;
-	build_stages(df, &list, nstages);
-	return 0;
+	r = check_all(&df->arena, df->escape, &list, &good, &nstages, ret_loc, err);
+	df->partial = *ret_prefix = r < 0;
+	build_stages(df, take_ptr(list.v), good, nstages);
+	return r;
 }
 
-struct dockerfile *dockerfile_parse(const char *file_name, const void *data, size_t len,
-	struct dockerfile_location *ret_loc, struct err *err)
+struct dockerfile *dockerfile_parse_prefix(const char *file_name, const void *data, size_t len,
+	struct dockerfile **ret_prefix, struct dockerfile_location *ret_loc, struct err *err)
 {
 	AUTO(dockerfile_free) struct dockerfile *df = xcalloc(1, sizeof(*df));
 	struct lexer lx;
+	bool prefix;
 	int r;
 
+	*ret_prefix = NULL;
 	if (lexer_init(&lx, &df->arena, data, len, ret_loc, err) < 0)
 		return NULL;
 	df->file_name = arena_strdup(&df->arena, file_name);
 	df->syntax =
 		lexer_detect_directive(&df->arena, data, len, "syntax", true, &df->syntax_line);
 	df->check = lexer_detect_directive(&df->arena, data, len, "check", false, &df->check_line);
-	r = parse_into(df, &lx, ret_loc, err);
+	r = parse_into(df, &lx, &prefix, ret_loc, err);
 	lexer_release(&lx);
+	if (r < 0 && prefix)
+		*ret_prefix = take_ptr(df);
 	return r < 0 ? NULL : take_ptr(df);
+}
+
+struct dockerfile *dockerfile_parse(const char *file_name, const void *data, size_t len,
+	struct dockerfile_location *ret_loc, struct err *err)
+{
+	AUTO(dockerfile_free) struct dockerfile *prefix = NULL;
+
+	return dockerfile_parse_prefix(file_name, data, len, &prefix, ret_loc, err);
 }
 
 void dockerfile_free(struct dockerfile *df)
@@ -215,6 +233,7 @@ void dockerfile_free(struct dockerfile *df)
 	if (!df)
 		return;
 	arena_release(&df->arena);
+	free(df->all);
 	free(df);
 }
 

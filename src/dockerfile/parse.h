@@ -5,6 +5,7 @@
 #ifndef WHITTLE_DOCKERFILE_PARSE_H
 #define WHITTLE_DOCKERFILE_PARSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/arena.h"
@@ -16,7 +17,7 @@
 #define DOCKERFILE_STAGES_MAX 10000
 
 /* 16 MiB would hold four million; a build of so many steps ends nowhere. */
-#define DOCKERFILE_INSTRUCTIONS_MAX 200000
+#define DOCKERFILE_INSTRUCTIONS_MAX 100000
 
 struct stage {
 	const char *name;	     /* lower case, or NULL */
@@ -30,9 +31,10 @@ struct stage {
 
 struct stage_name;
 
-/* All strings and lists live in the arena. */
+/* All strings and lists live in the arena, the instructions in an array of their own. */
 struct dockerfile {
 	struct arena arena;
+	struct instruction *all; /* private: what global_args and stages point into */
 	const char *file_name;
 	char escape; /* '\\' or '`' */
 	const char *
@@ -42,8 +44,9 @@ struct dockerfile {
 	int check_line;
 	const struct instruction *global_args; /* the ARG instructions before the first FROM */
 	size_t nglobal_args;
-	struct stage *stages; /* at least one */
+	struct stage *stages; /* at least one, unless partial */
 	size_t nstages;
+	bool partial; /* an instruction behind these is wrong (dockerfile_parse_prefix()) */
 	const struct stage_name *names; /* index for dockerfile_find_stage() */
 	size_t nnames;
 };
@@ -61,6 +64,14 @@ struct dockerfile {
  */
 struct dockerfile *dockerfile_parse(const char *file_name, const void *data, size_t len,
 	struct dockerfile_location *ret_loc, struct err *err);
+
+/*
+ * The same for those who have something to say about what stands before a mistake: on failure *ret_prefix is the
+ * instructions before the one that is wrong, owned by the caller, or NULL when the text cannot be split into
+ * instructions. It may have no stage, and no instruction. NULL on success.
+ */
+struct dockerfile *dockerfile_parse_prefix(const char *file_name, const void *data, size_t len,
+	struct dockerfile **ret_prefix, struct dockerfile_location *ret_loc, struct err *err);
 
 /* Free everything; accepts NULL. */
 void dockerfile_free(struct dockerfile *df);

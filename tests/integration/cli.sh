@@ -9,7 +9,7 @@ is "$err" "" "and nothing on stderr"
 runs "whittle --version" "$U" --version
 runs "whittle --help" "$U" --help
 list=$out
-for command in build run pull push images rmi prune inspect import doctor version; do
+for command in build run pull push images rmi prune inspect import lint dockerfile doctor version; do
 	like "$list" "$command" "help lists $command"
 	runs "whittle $command --help" "$U" "$command" --help
 	like "$out" "^[Uu]sage: whittle $command" "begins with its usage"

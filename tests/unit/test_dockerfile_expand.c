@@ -325,11 +325,26 @@ static void names_follow_unicode(void **state)
 	assert_string_equal(got, "1 2，1-");
 }
 
+static void calls_can_share_what_they_may_do(void **state)
+{
+	size_t work = 100;
+	const struct expand_env env = {.work = &work};
+	struct err err = ERR_INIT;
+	char *out = NULL;
+
+	(void)state;
+	assert_int_equal(expand_word("sixty characters that are copied, more or less, and counted..", '\\', 0, &env, &out, &err), 0);
+	free(out);
+	assert_true(work < 50);
+	assert_int_equal(expand_word("sixty characters that are copied, more or less, and counted..", '\\', 0, &env, &out, &err), -1);
+	assert_non_null(strstr(err.msg, "expansion takes too long"));
+}
+
 static void reports_undefined_names(void **state)
 {
 	auto_strv vars = STRV_INIT;
 	struct names names = {.env = &vars, .undefined = STRV_INIT};
-	const struct expand_env env = {lookup_names, &names, note_undefined};
+	const struct expand_env env = {lookup_names, &names, note_undefined, NULL};
 	auto_free char *got = NULL;
 	struct err err = ERR_INIT;
 
@@ -411,6 +426,7 @@ int main(void)
 		cmocka_unit_test(expands_heredoc_bodies),
 		cmocka_unit_test(splits_only_unquoted_space),
 		cmocka_unit_test(names_follow_unicode),
+		cmocka_unit_test(calls_can_share_what_they_may_do),
 		cmocka_unit_test(reports_undefined_names),
 		cmocka_unit_test(bounds_depth),
 		cmocka_unit_test(bounds_output_and_time),

@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "dockerfile/expand.h"
+#include "dockerfile/grammar.h"
+#include "dockerfile/jsonlist.h"
 #include "dockerfile/lexer.h"
 #include "dockerfile/parse.h"
 
@@ -687,15 +689,30 @@ static void limits_end_in_clear_errors(void **state)
 	for (int i = 0; i <= DOCKERFILE_INSTRUCTIONS_MAX; i++)
 		strbuf_puts(&text, "RUN\n");
 	assert_null(dockerfile_parse("d", text.buf, text.len, &loc, &err));
-	assert_string_equal(err.msg, "the Dockerfile has more than 200000 instructions");
+	assert_string_equal(err.msg, "the Dockerfile has more than 100000 instructions");
 
 	strbuf_reset(&text);
 	strbuf_puts(&text, "FROM x\nEXPOSE");
-	for (int i = 0; i <= 1000000; i++)
+	for (int i = 0; i <= GRAMMAR_WORDS_MAX; i++)
 		strbuf_puts(&text, " 1");
 	assert_null(dockerfile_parse("d", text.buf, text.len, &loc, &err));
-	assert_string_equal(err.msg, "an instruction has more than 1000000 words");
+	assert_string_equal(err.msg, "an instruction has more than 100000 words");
 	assert_int_equal(err.kind, ERR_DOCKERFILE);
+
+	strbuf_reset(&text);
+	strbuf_puts(&text, "FROM x\nRUN");
+	for (int i = 0; i <= GRAMMAR_FLAGS_MAX; i++)
+		strbuf_puts(&text, " --mount=x");
+	assert_null(dockerfile_parse("d", text.buf, text.len, &loc, &err));
+	assert_string_equal(err.msg, "an instruction has more than 1000 flags");
+
+	strbuf_reset(&text);
+	strbuf_puts(&text, "FROM x\nCMD [\"1\"");
+	for (int i = 0; i < JSONLIST_STRINGS_MAX; i++)
+		strbuf_puts(&text, ",\"1\"");
+	strbuf_puts(&text, "]");
+	assert_null(dockerfile_parse("d", text.buf, text.len, &loc, &err));
+	assert_string_equal(err.msg, "a JSON array has more than 100000 strings");
 }
 
 static void hostile_nesting_is_harmless(void **state)
