@@ -36,6 +36,7 @@ void step_spec_put(const struct step_spec *spec, struct strbuf *p)
 	wire_put_str(p, spec->resolv_conf);
 	wire_put_u64(p, spec->network);
 	wire_put_u64(p, spec->no_new_privs);
+	step_mounts_put(&spec->mounts, p);
 }
 
 static int spec_get(struct wire *w, struct step_spec *spec, struct err *err)
@@ -52,6 +53,7 @@ static int spec_get(struct wire *w, struct step_spec *spec, struct err *err)
 	spec->resolv_conf = wire_get_str(w);
 	spec->network = (enum step_network)wire_get_u64(w);
 	spec->no_new_privs = wire_get_u64(w) != 0;
+	step_mounts_get(w, &spec->mounts);
 	if (w->bad || spec->argv.len == 0)
 		return err_set(err, ERR_SYSTEM, "a step request is malformed");
 	return 0;
@@ -69,6 +71,7 @@ void step_spec_release(struct step_spec *spec)
 	free(spec->hostname);
 	free(spec->hosts);
 	free(spec->resolv_conf);
+	step_mounts_release(&spec->mounts);
 	memset(spec, 0, sizeof(*spec));
 }
 
@@ -102,7 +105,7 @@ int step_prepare(struct job *job, struct err *err)
 }
 
 /* The image's own files win over the stub, which only shows where it has nothing. */
-static int mount_root(struct step_spec *spec, struct err *err)
+static int mount_root(struct step_spec *spec, struct step_mounting *mounting, struct err *err)
 {
 	auto_fd int place = open(STEP_PLACE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	auto_fd int root = -1;
@@ -110,6 +113,8 @@ static int mount_root(struct step_spec *spec, struct err *err)
 	if (place < 0)
 		return err_sys(err, "cannot open '%s' in the store", STEP_PLACE);
 	strv_add(&spec->lowers, STEP_STUB);
+	if (step_mounts_stub(mounting, &spec->lowers, err) < 0)
+		return -1;
 	root = rootfs_mount(&spec->lowers, *spec->upper ? spec->upper : NULL, spec->work, err);
 	if (root < 0 || mount_attach(root, place, "the root file system of the step", err) < 0)
 		return -1;
@@ -164,15 +169,17 @@ static int mount_sys(int rootfd, struct err *err)
 }
 
 /* Everything that needs no namespace of the step's own. Returns the root's descriptor. */
-static int make_tree(struct step_spec *spec, struct err *err)
+static int make_tree(struct step_spec *spec, struct step_mounting *mounting, struct err *err)
 {
 	auto_fd int root = -1;
 
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_sys(err, "cannot make a mount namespace");
-	root = mount_root(spec, err);
+	if (step_mounts_make(mounting, &spec->env, err) < 0)
+		return -1;
+	root = mount_root(spec, mounting, err);
 	if (root < 0 || devices_mount(root, err) < 0 || mount_etc(spec, root, err) < 0 ||
-		mount_sys(root, err) < 0)
+		mount_sys(root, err) < 0 || step_mounts_attach(mounting, root, err) < 0)
 		return -1;
 	return take_fd(root);
 }
@@ -237,31 +244,38 @@ int step_run(struct job *job, step_after after, struct err *err)
 {
 	struct step_spec spec = STEP_SPEC_INIT;
 	struct init_args args = { .spec = &spec, .policy = *job->state, .isolation = job->idmap->mode };
+	struct step_mounting mounting = STEP_MOUNTING_INIT;
 	auto_fd int store = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	auto_strbuf reply = STRBUF_INIT;
 	struct step_result result = { 0 };
 	struct wire payload;
 	pid_t pid = -1;
 
-	if (job->nfds != 3)
+	if (job->nfds < 3)
 		return err_set(err, ERR_SYSTEM, "a step needs 3 descriptors, got %zu", job->nfds);
 	wire_init(&payload, job->payload, job->len);
 	if (spec_get(&payload, &spec, err) < 0)
 		return -1;
-	args.rootfd = make_tree(&spec, err);
+	mounting.mounts = &spec.mounts;
+	mounting.isolation = job->idmap->mode;
+	mounting.fds = job->fds + 3;
+	mounting.nfds = job->nfds - 3;
+	args.rootfd = make_tree(&spec, &mounting, err);
 	if (args.rootfd < 0 || run_init(job, &args, &pid, &result, err) < 0)
 		return -1;
 	result_put(&result, &reply);
+	step_mounts_clean(&spec.mounts, store);
 	if (after && result.status == 0) {
 		if (store < 0 || fchdir(store) < 0)
 			return err_sys(err, "cannot go back to the store");
-		if (after(&payload, &reply, err) < 0)
+		if (after(&payload, &mounting.stubs, &reply, err) < 0)
 			return -1;
 	}
 	if (job_reply(job, &reply, err) < 0)
 		return -1;
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
+	step_mounting_release(&mounting);
 	step_spec_release(&spec);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "base/strv.h"
 #include "base/wire.h"
 #include "sandbox/holder.h"
+#include "sandbox/step_mounts.h"
 
 #define STEP_STUB "stub"  /* the folder of rootfs_make_stub(), in the store */
 #define STEP_PLACE "mnt"  /* an empty folder of the store on which the root file system is mounted */
@@ -31,6 +32,7 @@ struct step_spec {
 	char *hosts, *resolv_conf; /* contents of the two files */
 	enum step_network network;
 	bool no_new_privs; /* setuid programs and file capabilities have no effect */
+	struct step_mounts mounts; /* RUN --mount */
 };
 #define STEP_SPEC_INIT { .network = STEP_NETWORK_HOST }
 
@@ -55,16 +57,17 @@ int step_result_get(struct wire *reply, struct step_result *ret, struct err *err
  * inside the namespaces already, with the store as its working directory and every process of the step dead. Its root
  * directory is the step's: names are to be opened relative to the working directory and through no link.
  *   rest   what follows the step_spec in the payload
+ *   stubs  paths relative to the root of which the step's mount points are made: nothing that the program wrote
  *   reply  to be appended to
  */
-typedef int (*step_after)(struct wire *rest, struct strbuf *reply, struct err *err);
+typedef int (*step_after)(struct wire *rest, const struct strv *stubs, struct strbuf *reply, struct err *err);
 
 /*
  * The body of a job that runs a step: payload a step_spec and what after (may be NULL) wants; descriptors are stdin,
- * stdout and stderr of the program.
+ * stdout and stderr of the program, then those that its mounts name.
  * Replies as soon as every process of the step is dead and after has returned (the teardown of the mounts goes on
  * behind it), or fails with: ERR_STEP (the program cannot be executed; sys says why), ERR_INPUT (user, working folder),
- * ERR_OOM, ERR_SANDBOX, ERR_SYSTEM, or what after raises.
+ * ERR_OOM, ERR_SANDBOX, ERR_SYSTEM, what the mounts raise (step_mounts.h), or what after raises.
  */
 int step_run(struct job *job, step_after after, struct err *err);
 /* Its prepare function: compiles the system call filter once per build. */

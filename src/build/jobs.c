@@ -238,11 +238,11 @@ static bool is_empty(int fd)
 }
 
 /* The index of what stands in fd above the tree of the indexes called lower. */
-static int index_upper(int fd, const struct strv *lower, bool recorded_owner, struct index_sink *indexer,
-	struct folder_walk_stats *stats, struct err *err)
+static int index_upper(int fd, const struct strv *lower, const char *const *skip, bool recorded_owner,
+	struct index_sink *indexer, struct folder_walk_stats *stats, struct err *err)
 {
 	struct tree_chain chain;
-	struct folder_walk_options o = { .lower = &chain, .skip = rootfs_stub_names, .metadata_only = true,
+	struct folder_walk_options o = { .lower = &chain, .skip = skip, .metadata_only = true,
 		.recorded_owner = recorded_owner };
 	struct tree_sink *sink = index_sink_of(indexer);
 	int rc;
@@ -256,10 +256,19 @@ static int index_upper(int fd, const struct strv *lower, bool recorded_owner, st
 	return rc;
 }
 
+/* The mount points of every step, and those of this one. */
+static void all_stubs(const struct strv *stubs, struct strv *ret)
+{
+	for (size_t i = 0; rootfs_stub_names[i]; i++)
+		strv_add(ret, rootfs_stub_names[i]);
+	strv_add_all(ret, stubs);
+}
+
 /* In the supervisor of the step, see step_after: only names below the store are opened. */
-static int seal(struct wire *w, struct strbuf *reply, struct err *err)
+static int seal(struct wire *w, const struct strv *stubs, struct strbuf *reply, struct err *err)
 {
 	auto_strv names = STRV_INIT;
+	auto_strv skip = STRV_INIT;
 	struct folder_walk_stats stats = { 0 };
 	AUTO(index_sink_free) struct index_sink *indexer = NULL;
 	AUTO(index_close) struct tree_index *ix = NULL;
@@ -276,7 +285,9 @@ static int seal(struct wire *w, struct strbuf *reply, struct err *err)
 	if (!wire_done(w))
 		return malformed("seal", err);
 	fd = open_in_store(folder, O_RDONLY | O_DIRECTORY, err);
-	if (fd < 0 || index_upper(fd, &names, recorded_owner, indexer, &stats, err) < 0 ||
+	all_stubs(stubs, &skip);
+	if (fd < 0 ||
+		index_upper(fd, &names, (const char *const *)skip.v, recorded_owner, indexer, &stats, err) < 0 ||
 		save_index(indexer, index, err) < 0)
 		return -1;
 	ix = index_of_sink(indexer);
