@@ -12,6 +12,7 @@
 #include "dockerfile/expand.h"
 #include "dockerfile/suggest.h"
 
+#define HEREDOC_SUMMARY_MAX ((size_t)200) /* bytes in the name of a step */
 #define KEY_VERSION "whittle step 1" /* changes when the meaning of a key does */
 
 static const char *lookup_env(void *ctx, const char *name)
@@ -25,6 +26,15 @@ int plan_expand(const struct planner *p, const struct strv *env, const char *wor
 	struct expand_env e = { .lookup = lookup_env, .ctx = list };
 
 	return expand_word(word, p->df->escape, 0, &e, ret, err);
+}
+
+int plan_run_mount(const struct planner *p, const struct strv *env, const char *text, struct run_mount *ret,
+	struct err *err)
+{
+	struct strv *list = (struct strv *)(uintptr_t)env; /* only read */
+	struct expand_env e = { .lookup = lookup_env, .ctx = list };
+
+	return run_mount_parse(text, p->df->escape, &e, ret, err);
 }
 
 int plan_expand_heredoc(const struct strv *env, const char *content, char **ret, struct err *err)
@@ -64,7 +74,8 @@ struct op *plan_add(struct planner *p, struct op *op, struct strbuf *definition)
 	strbuf_reset(&text);
 	wire_put_bytes(&text, op->self, DIGEST_SIZE);
 	put_input(&text, op->base);
-	put_input(&text, op->from);
+	for (size_t i = 0; i < op_inputs(op); i++)
+		put_input(&text, op_input(op, i));
 	wire_put_bytes(&text, op->context_digest, DIGEST_SIZE);
 	sha256_buf(text.buf, text.len, op->key);
 	for (struct op *o = p->plan->first; o; o = o->next)
@@ -91,20 +102,38 @@ static void stage_label(const struct stage_state *st, struct strbuf *sb)
 		strbuf_printf(sb, "stage-%zu", st->index);
 }
 
+/* " (first line...)" of the script of a RUN (5.2). */
+static void summarize_heredoc(const struct instruction *in, struct strbuf *sb)
+{
+	const char *text;
+	size_t n;
+
+	if (in->kind != INSTRUCTION_RUN || in->nheredocs == 0)
+		return;
+	text = in->heredocs[0].content + strspn(in->heredocs[0].content, " \t\r\n");
+	n = strcspn(text, "\r\n");
+	strbuf_printf(sb, " (%.*s%s)", (int)(n < HEREDOC_SUMMARY_MAX ? n : HEREDOC_SUMMARY_MAX), text,
+		n > HEREDOC_SUMMARY_MAX || text[n + strspn(text + n, " \t\r\n")] ? "..." : "");
+}
+
 /* The source line with its verb in capitals and its variables expanded, as far as that goes. */
 static char *step_text(const struct stage_state *st, const struct instruction *in)
 {
-	struct strv *env = (struct strv *)(uintptr_t)&st->env;
-	struct expand_env e = { .lookup = lookup_env, .ctx = env };
+	auto_strv env = STRV_INIT;
+	auto_strbuf heredoc = STRBUF_INIT;
+	struct expand_env e = { .lookup = lookup_env, .ctx = &env };
 	struct err ignored = ERR_INIT;
 	const char *rest = in->original + strcspn(in->original, " \t");
 	auto_free char *expanded = NULL;
 
 	rest += strspn(rest, " \t");
+	strv_copy(&env, &st->env);
+	plan_mask_secrets(in, &env);
 	if (expand_word(rest, '\\', EXPAND_RAW_QUOTES | EXPAND_RAW_ESCAPES | EXPAND_SKIP_UNSET, &e, &expanded,
 		    &ignored) == 0)
 		rest = expanded;
-	return xasprintf("%s %s", instruction_kind_name(in->kind), rest);
+	summarize_heredoc(in, &heredoc);
+	return xasprintf("%s%s %s%s", st->firing ? "ONBUILD " : "", instruction_kind_name(in->kind), rest, heredoc.buf);
 }
 
 static unsigned digits(unsigned n)
@@ -166,7 +195,6 @@ static void inherit(struct stage_state *st, const struct stage_state *parent)
 	st->tip = parent->tip;
 	st->platform = parent->platform;
 	config_copy(&parent->config, &st->config);
-	strv_release(&st->config.on_build);
 	strv_copy(&st->env, &parent->env);
 	strv_copy(&st->args, &parent->args);
 }
@@ -212,8 +240,8 @@ static struct op *add_image(struct planner *p, struct op *op)
 	return plan_add(p, op, &definition);
 }
 
-int plan_copy_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
-	struct op *op, struct err *err)
+int plan_image_tree(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
+	struct op **ret, struct err *err)
 {
 	struct op *image = find_image(p, st, name);
 
@@ -224,8 +252,33 @@ int plan_copy_image(struct planner *p, struct stage_state *st, const char *name,
 		image->name = xasprintf("FROM %s", name);
 		image = add_image(p, image);
 	}
-	op->from = image && image->image->chain.len ? image : NULL;
+	*ret = image && image->image->chain.len ? image : NULL;
+	return 0;
+}
+
+int plan_copy_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
+	struct op *op, struct err *err)
+{
+	if (plan_image_tree(p, st, name, in, &op->from, err) < 0)
+		return -1;
 	op->from_empty = !op->from;
+	return 0;
+}
+
+/* The triggers of what the stage is built from: they count among its steps (3.14). */
+static int load_triggers(struct planner *p, struct stage_state *st, const struct strv *texts, struct err *err)
+{
+	struct instruction *all = arena_alloc(&p->arena, sizeof(*all) * (texts->len + 1));
+
+	for (size_t i = 0; i < texts->len; i++) {
+		if (dockerfile_parse_instruction(&p->arena, texts->v[i], &all[i], err) < 0)
+			return err_wrap(err, "ONBUILD trigger '%s'", texts->v[i]);
+		all[i].first_line = st->stage->from.first_line;
+		all[i].last_line = st->stage->from.last_line;
+		st->steps += plan_counts(&all[i]);
+	}
+	st->triggers = all;
+	st->ntriggers = texts->len;
 	return 0;
 }
 
@@ -234,11 +287,17 @@ static int start_from_image(struct planner *p, struct stage_state *st, const cha
 	struct op *op = find_image(p, st, name);
 
 	if (op) {
+		if (load_triggers(p, st, &op->image->config.on_build, err) < 0)
+			return -1;
 		st->step++;
 	} else {
 		op = resolve_image(p, st, name, &st->stage->from, err);
 		if (!op)
 			return -1;
+		if (load_triggers(p, st, &op->image->config.on_build, err) < 0) {
+			op_free(op);
+			return -1;
+		}
 		op->name = plan_step_name(p, st, &st->stage->from);
 		op = add_image(p, op);
 	}
@@ -266,7 +325,7 @@ static int start_stage(struct planner *p, struct stage_state *st, struct err *er
 		if (plan_stage(p, (size_t)parent, err) < 0)
 			return -1;
 		inherit(st, &p->stages[parent]);
-		return 0;
+		return load_triggers(p, st, &st->config.on_build, err);
 	}
 	if (strcmp(image, "scratch") == 0)
 		config_init_scratch(&st->platform, &st->config);
@@ -284,20 +343,12 @@ static int start_stage(struct planner *p, struct stage_state *st, struct err *er
 /* Triggers of the base run before the stage's own instructions, and are gone from the result (3.14). */
 static int fire_triggers(struct planner *p, struct stage_state *st, struct err *err)
 {
-	auto_strv triggers = STRV_INIT;
-
-	strv_copy(&triggers, &st->config.on_build);
 	strv_release(&st->config.on_build);
-	for (size_t i = 0; i < triggers.len; i++) {
-		struct instruction *in = arena_alloc(&p->arena, sizeof(*in));
-
-		if (dockerfile_parse_instruction(&p->arena, triggers.v[i], in, err) < 0)
-			return err_wrap(err, "ONBUILD trigger '%s'", triggers.v[i]);
-		in->first_line = st->stage->from.first_line;
-		in->last_line = st->stage->from.last_line;
-		if (plan_instruction(p, st, in, err) < 0)
+	st->firing = true;
+	for (size_t i = 0; i < st->ntriggers; i++)
+		if (plan_instruction(p, st, &st->triggers[i], err) < 0)
 			return -1;
-	}
+	st->firing = false;
 	return 0;
 }
 
@@ -378,6 +429,16 @@ static int set_globals(struct planner *p, struct err *err)
 
 /* ---- dependencies between stages: cycles are errors wherever they are (5.1.5) ---- */
 
+/* The stage that the i-th mount of a RUN names, or -1; *ret_more is false when there is no such mount. */
+static int mounted_stage(const struct dockerfile *df, const struct instruction *in, size_t i, bool *ret_more)
+{
+	const char *text = in->kind == INSTRUCTION_RUN ? instruction_flag_at(in, "mount", i) : NULL;
+	auto_free char *from = text ? run_mount_raw(text, "from") : NULL;
+
+	*ret_more = text != NULL;
+	return from && *from ? dockerfile_find_stage_any_case(df, from, df->nstages) : -1;
+}
+
 /* The stage that COPY --from names, or -1. */
 static int copied_stage(const struct dockerfile *df, const struct instruction *in)
 {
@@ -396,6 +457,7 @@ static int copied_stage(const struct dockerfile *df, const struct instruction *i
 struct frame_of_stage {
 	size_t stage;
 	size_t next; /* 0: its FROM, then its instructions */
+	size_t mount; /* of that instruction */
 };
 
 /* Depth first with a stack of our own: ten thousand stages are legal. */
@@ -411,11 +473,12 @@ static int check_cycles(struct planner *p, struct err *err)
 		if (color[root])
 			continue;
 		color[root] = 1;
-		stack[depth++] = (struct frame_of_stage){ root, 0 };
+		stack[depth++] = (struct frame_of_stage){ root, 0, 0 };
 		while (depth) {
 			struct frame_of_stage *top = &stack[depth - 1];
 			const struct stage *st = &df->stages[top->stage];
 			size_t k = top->next++;
+			bool more = false;
 			int to;
 
 			if (k > st->ninstructions) {
@@ -425,6 +488,10 @@ static int check_cycles(struct planner *p, struct err *err)
 			}
 			to = k == 0 ? dockerfile_find_stage(df, st->image, top->stage) :
 				      copied_stage(df, &st->instructions[k - 1]);
+			if (k > 0 && to < 0)
+				to = mounted_stage(df, &st->instructions[k - 1], top->mount, &more);
+			top->mount = more ? top->mount + 1 : 0;
+			top->next -= more; /* its other mounts */
 			if (to < 0 || color[to] == 2)
 				continue;
 			if (color[to] == 1) {
@@ -435,7 +502,7 @@ static int check_cycles(struct planner *p, struct err *err)
 				return fail_at(p, in, err);
 			}
 			color[to] = 1;
-			stack[depth++] = (struct frame_of_stage){ (size_t)to, 0 };
+			stack[depth++] = (struct frame_of_stage){ (size_t)to, 0, 0 };
 		}
 	}
 	return 0;
