@@ -50,7 +50,6 @@ hdrs  := $(foreach d,$(dirs),$(sort $(wildcard $(d)/*.h)))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 benches := $(patsubst tests/bench/%.c,$(O)/bench/%,$(sort $(wildcard tests/bench/*.c)))
 helpers := $(patsubst tests/fixtures/%.c,$(O)/fixtures/%,$(sort $(wildcard tests/fixtures/*.c)))
-benches := $(patsubst tests/bench/%.c,$(O)/bench/%,$(sort $(wildcard tests/bench/*.c)))
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)

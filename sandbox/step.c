@@ -41,6 +41,7 @@ void step_spec_put(const struct step_spec *spec, struct strbuf *p)
 	wire_put_str(p, spec->resolv_conf);
 	wire_put_u64(p, spec->network);
 	wire_put_u64(p, spec->no_new_privs);
+	step_mounts_put(&spec->mounts, p);
 }
 
 static int spec_get(struct wire *w, struct step_spec *spec, struct err *err)
@@ -57,6 +58,7 @@ static int spec_get(struct wire *w, struct step_spec *spec, struct err *err)
 	spec->resolv_conf = wire_get_str(w);
 	spec->network = (enum step_network)wire_get_u64(w);
 	spec->no_new_privs = wire_get_u64(w) != 0;
+	step_mounts_get(w, &spec->mounts);
 	if (w->bad || spec->argv.len == 0)
 		return err_set(err, ERR_SYSTEM, "a step request is malformed");
 	return 0;
@@ -74,6 +76,7 @@ void step_spec_release(struct step_spec *spec)
 	free(spec->hostname);
 	free(spec->hosts);
 	free(spec->resolv_conf);
+	step_mounts_release(&spec->mounts);
 	memset(spec, 0, sizeof(*spec));
 }
 
@@ -123,15 +126,31 @@ int step_prepare(struct job *job, struct err *err)
 	return 0;
 }
 
+/* One step, as its supervisor sees it. */
+struct supervised {
+	struct job *job;
+	const struct step_hooks *hooks;
+	struct step_spec spec;
+	struct user user;
+	struct owner *owner;
+	struct step_mounting mounting;
+	struct stat store;
+	int procfd; /* /proc of the host */
+	struct init_args args;
+};
+
 /* The image's own files win over the stub, which only shows where it has nothing. */
-static int mount_root(struct step_spec *spec, bool gate, struct err *err)
+static int mount_root(struct supervised *s, bool gate, struct err *err)
 {
+	struct step_spec *spec = &s->spec;
 	auto_fd int place = open(STEP_PLACE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	auto_fd int root = -1;
 
 	if (place < 0)
 		return err_sys(err, "cannot open '%s' in the store", STEP_PLACE);
 	strv_add(&spec->lowers, gate ? STEP_GATE_STUB : STEP_STUB);
+	if (step_mounts_stub(&s->mounting, &spec->lowers, err) < 0)
+		return -1;
 	root = rootfs_mount(&spec->lowers, *spec->upper ? spec->upper : NULL, spec->work, err);
 	if (root < 0)
 		return -1;
@@ -203,8 +222,9 @@ static int mount_sys(int rootfd, struct err *err)
 }
 
 /* Everything that needs no namespace of the step's own. Returns the root's descriptor. */
-static int make_tree(struct step_spec *spec, bool gate, struct err *err)
+static int make_tree(struct supervised *s, bool gate, struct err *err)
 {
+	struct step_spec *spec = &s->spec;
 	auto_fd int root = -1;
 
 	if (unshare(CLONE_NEWNS) < 0) {
@@ -213,11 +233,15 @@ static int make_tree(struct step_spec *spec, bool gate, struct err *err)
 		refusal(err, "unshare");
 		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
 	}
-	root = mount_root(spec, gate, err);
+	if (step_mounts_make(&s->mounting, &spec->env, err) < 0)
+		return -1;
+	root = mount_root(s, gate, err);
 	if (root < 0)
 		return -1;
 	if (devices_mount(root, err) < 0 || mount_etc(spec, gate, root, err) < 0 || mount_sys(root, err) < 0)
 		return diagnose(DIAGNOSE_MOUNT, NULL, err);
+	if (step_mounts_attach(&s->mounting, root, err) < 0)
+		return -1;
 	return take_fd(root);
 }
 
@@ -231,18 +255,6 @@ static pid_t clone_init(enum step_network network)
 }
 
 /* ---- recorded ownership ---- */
-
-/* One step, as its supervisor sees it. */
-struct supervised {
-	struct job *job;
-	const struct step_hooks *hooks;
-	struct step_spec spec;
-	struct user user;
-	struct owner *owner;
-	struct stat store;
-	int procfd; /* /proc of the host */
-	struct init_args args;
-};
 
 /*
  * What the build's ids cannot say is recorded (owner.h). With one id that is everything; else device nodes and ids
@@ -385,11 +397,16 @@ static int set_up(struct supervised *s, struct wire *payload, int store, struct 
 
 	if (spec_get(payload, &s->spec, err) < 0 || (h->read && h->read(h->ctx, payload, err) < 0))
 		return -1;
+	s->mounting = (struct step_mounting)STEP_MOUNTING_INIT;
+	s->mounting.mounts = &s->spec.mounts;
+	s->mounting.isolation = s->job->idmap->mode;
+	s->mounting.fds = s->job->fds + 3;
+	s->mounting.nfds = s->job->nfds - 3;
 	s->procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (s->procfd < 0 || store < 0 || fstat(store, &s->store) < 0)
 		return err_sys(err, "cannot open /proc or the store");
 	gate = idmap_ids(s->job->idmap) == 1 && owner_has_loader(&s->spec.lowers);
-	s->args.rootfd = make_tree(&s->spec, gate, err);
+	s->args.rootfd = make_tree(s, gate, err);
 	return s->args.rootfd < 0 ? -1 : prepare_owner(s, gate, err);
 }
 
@@ -403,7 +420,7 @@ int step_run(struct job *job, const struct step_hooks *hooks, struct err *err)
 	struct wire payload;
 	pid_t pid = -1;
 
-	if (job->nfds != 3)
+	if (job->nfds < 3)
 		return err_set(err, ERR_SYSTEM, "a step needs 3 descriptors, got %zu", job->nfds);
 	s.job = job;
 	s.hooks = hooks ? hooks : &none;
@@ -417,10 +434,11 @@ int step_run(struct job *job, const struct step_hooks *hooks, struct err *err)
 	if (run_init(&s, &pid, &result, err) < 0)
 		return -1;
 	result_put(&result, &reply);
-	if (result.status == 0 && hooks->after) {
+	step_mounts_clean(&s.spec.mounts, store);
+	if (result.status == 0 && s.hooks->after) {
 		if (fchdir(store) < 0)
 			return err_sys(err, "cannot go back to the store");
-		if (hooks->after(hooks->ctx, s.owner, &reply, err) < 0)
+		if (s.hooks->after(s.hooks->ctx, s.owner, &s.mounting.stubs, &reply, err) < 0)
 			return -1;
 	}
 	if (job_reply(job, &reply, err) < 0)
@@ -428,6 +446,7 @@ int step_run(struct job *job, const struct step_hooks *hooks, struct err *err)
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	owner_free(s.owner);
+	step_mounting_release(&s.mounting);
 	step_spec_release(&s.spec);
 	return 0;
 }

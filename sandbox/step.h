@@ -10,6 +10,7 @@
 #include "base/strv.h"
 #include "base/wire.h"
 #include "sandbox/holder.h"
+#include "sandbox/step_mounts.h"
 
 #define STEP_STUB "stub"  /* the folder of rootfs_make_stub(), in the store */
 #define STEP_GATE_STUB "stub-gate" /* the same with the place of /etc/ld.so.preload (sandbox/owner_gate.h) */
@@ -32,6 +33,7 @@ struct step_spec {
 	char *hosts, *resolv_conf; /* contents of the two files */
 	enum step_network network;
 	bool no_new_privs; /* setuid programs and file capabilities have no effect */
+	struct step_mounts mounts; /* RUN --mount */
 };
 #define STEP_SPEC_INIT { .network = STEP_NETWORK_HOST }
 
@@ -62,23 +64,24 @@ struct owner;
  *   after    what is to be done with the written files once the program ended with status 0: the supervisor is inside
  *            the namespaces, with the store as its working directory and every process of the step dead. Its root
  *            directory is the step's: names are to be opened relative to the working directory and through no link.
- *            reply is to be appended to.
+ *            stubs are paths relative to the root that this step's mount points are made of: nothing that the program
+ *            wrote. reply is to be appended to.
  * Except for records each returns 0, or -1 and *err, which becomes the step's.
  */
 struct step_hooks {
 	int (*read)(void *ctx, struct wire *rest, struct err *err);
 	bool (*records)(void *ctx, uint32_t ids);
 	int (*note)(void *ctx, struct owner *owner, int rootfd, struct err *err);
-	int (*after)(void *ctx, struct owner *owner, struct strbuf *reply, struct err *err);
+	int (*after)(void *ctx, struct owner *owner, const struct strv *stubs, struct strbuf *reply, struct err *err);
 	void *ctx;
 };
 
 /*
  * The body of a job that runs a step: payload a step_spec and what hooks->read wants; descriptors are stdin, stdout and
- * stderr of the program.
+ * stderr of the program, then those that its mounts name.
  * Replies as soon as every process of the step is dead and hooks->after has returned (the teardown of the mounts goes on
  * behind it), or fails with: ERR_STEP (the program cannot be executed; sys says why), ERR_INPUT (user, working folder),
- * ERR_OOM, ERR_SANDBOX, ERR_SYSTEM, or what a hook raises.
+ * ERR_OOM, ERR_SANDBOX, ERR_SYSTEM, what the mounts raise (step_mounts.h), or what a hook raises.
  */
 int step_run(struct job *job, const struct step_hooks *hooks, struct err *err);
 /* Its prepare function: compiles the system call filters once per build. */

@@ -27,6 +27,8 @@ void build_options_release(struct build_options *o)
 	strv_release(&o->labels);
 	strv_release(&o->tags);
 	strv_release(&o->no_cache_filter);
+	secrets_release(&o->secrets);
+	agents_release(&o->agents);
 	free(o->platforms);
 	for (size_t i = 0; i < o->noutputs; i++)
 		output_release(&o->outputs[i]);
@@ -122,14 +124,15 @@ static int plan_and_solve(struct session *s, const struct build_options *o, cons
 	auto_free char *resolv_conf = step_resolv_conf();
 	struct solver solver = { .session = s, .context = context, .plan = plan, .want = layer_wanted(o),
 		.width = o->jobs ? o->jobs : parallel_width(), .hosts = hosts, .resolv_conf = resolv_conf,
-		.result = ret };
-
+		.secrets = &o->secrets, .agents = &o->agents, .result = ret };
 	int rc = plan_make(s, o, context, df, plan, &ret->location, err);
 
 	run_checks(o, context, df, plan, &ret->lint);
 	if (rc < 0 || lint_gate(&ret->lint, err) < 0)
 		return -1;
-	if (solve(&solver, err) < 0)
+	rc = solve(&solver, err);
+	strv_release(&solver.emptied);
+	if (rc < 0)
 		return -1;
 	ret->location = (struct dockerfile_location){ 0, 0 };
 	ret->files_written += s->files_written;

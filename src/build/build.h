@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "build/export.h"
+#include "build/secrets.h"
 #include "build/session.h"
 #include "dockerfile/instruction.h"
 #include "dockerfile/lint.h"
@@ -27,6 +28,8 @@ struct build_options {
 	enum build_network network;
 	int64_t epoch;          /* SOURCE_DATE_EPOCH or LAYER_EPOCH_NONE */
 	unsigned jobs;          /* steps at once; 0: by the machine */
+	struct secrets secrets; /* --secret */
+	struct agents agents;   /* --ssh */
 };
 
 struct build_result {

@@ -8,6 +8,7 @@
 #include "base/auto.h"
 #include "base/fsutil.h"
 #include "base/mem.h"
+#include "build/exec_mounts.h"
 #include "build/jobs.h"
 #include "build/solve.h"
 #include "cross/qemu.h"
@@ -90,10 +91,11 @@ static int step_failed(struct solver *s, const struct op *op, const struct step_
 	return -1;
 }
 
-/* Hand the request to the holder with /dev/null and a log pipe. */
-static int call_step(struct solver *s, struct op *op, const struct strbuf *payload, struct strbuf *reply,
-	struct strbuf *tail, struct err *err)
+/* Hand the request to the holder with /dev/null, a log pipe, and what the mounts lend. */
+static int call_step(struct solver *s, struct op *op, const struct exec_mounts *mounts, const struct strbuf *payload,
+	struct strbuf *reply, struct strbuf *tail, struct err *err)
 {
+	int fds[3 + EXEC_FDS_MAX];
 	struct log_reader log = { s->session->progress, op->vertex, -1, STRBUF_INIT };
 	auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int pipefd[2], rc;
@@ -111,8 +113,10 @@ static int call_step(struct solver *s, struct op *op, const struct strbuf *paylo
 		err_sys(err, "cannot start a thread");
 		return diagnose(DIAGNOSE_THREAD, NULL, err);
 	}
-	rc = holder_call(s->session->holder, JOB_STEP, payload, (int[]){ null, pipefd[1], pipefd[1] }, 3, NULL,
-		NULL, reply, err);
+	fds[0] = null;
+	fds[1] = fds[2] = pipefd[1];
+	memcpy(fds + 3, mounts->fds, mounts->nfds * sizeof(*fds));
+	rc = holder_call(s->session->holder, JOB_STEP, payload, fds, 3 + mounts->nfds, NULL, NULL, reply, err);
 	close_fd(pipefd[1]);
 	pthread_join(thread, NULL);
 	close_fd(pipefd[0]);
@@ -152,7 +156,7 @@ static void tell_flat(struct solver *s)
 }
 
 static int run_and_commit(struct solver *s, struct op *op, const struct snapchain *below,
-	struct snapshot_tmp *tmp, bool *ret_flat, struct err *err)
+	const struct exec_mounts *mounts, struct snapshot_tmp *tmp, bool *ret_flat, struct err *err)
 {
 	auto_strbuf payload = STRBUF_INIT;
 	auto_strbuf reply = STRBUF_INIT;
@@ -170,10 +174,12 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	spec.lowers = lowers;
 	spec.upper = upper;
 	spec.work = work;
+	spec.env = mounts->env;
+	spec.mounts = mounts->list;
 	spec.hosts = s->hosts;
 	spec.resolv_conf = op->step.network == STEP_NETWORK_NONE ? (char[]){ "" } : s->resolv_conf;
 	step_spec_put(&spec, &payload);
-	if (put_seal(s, tmp, below, &payload, err) < 0 || call_step(s, op, &payload, &reply, &tail, err) < 0)
+	if (put_seal(s, tmp, below, &payload, err) < 0 || call_step(s, op, mounts, &payload, &reply, &tail, err) < 0)
 		return -1;
 	wire_init(&w, reply.buf, reply.len);
 	if (step_result_get(&w, &result, err) < 0)
@@ -192,9 +198,20 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	return 0;
 }
 
+/* Under the keys of its definition and of what it was shown. */
+static int remember(struct solver *s, struct op *op, struct err *err)
+{
+	if (!op->nmounts)
+		return solve_remember(s, op, NULL, err);
+	if (!op->has_mounts_digest && exec_mounts_digest(s, op, op->mounts_digest, err) < 0)
+		return -1;
+	return solve_remember(s, op, op->mounts_digest, err);
+}
+
 int exec_run(struct solver *s, struct op *op, struct err *err)
 {
 	struct snapchain below = SNAPCHAIN_INIT;
+	struct exec_mounts mounts = EXEC_MOUNTS_INIT;
 	struct snapshot_tmp tmp;
 	bool flat = false;
 	int rc = -1;
@@ -206,11 +223,14 @@ int exec_run(struct solver *s, struct op *op, struct err *err)
 		snapchain_need_folders(s->session, &below, err) == 0 &&
 		snapchain_need_indexes(s->session, &below, err) == 0 &&
 		snapshot_new(s->session->store, &tmp, session_fingerprint(s->session), err) == 0) {
-		rc = run_and_commit(s, op, &below, &tmp, &flat, err);
+		rc = exec_mounts_prepare(s, op, &tmp, &mounts, err);
+		if (rc == 0)
+			rc = run_and_commit(s, op, &below, &mounts, &tmp, &flat, err);
+		exec_mounts_release(&mounts);
 		if (rc < 0)
 			session_drop_snapshot(s->session, &tmp);
 		else if (!flat)
-			rc = solve_remember(s, op, NULL, err);
+			rc = remember(s, op, err);
 	}
 	snapchain_release(&below);
 	return rc;

@@ -323,11 +323,11 @@ static bool owner_beside(void *ctx, const char *path, struct owner_record *ret)
 }
 
 /* The index of what stands in fd above the tree of the indexes called lower. */
-static int index_upper(int fd, const struct strv *lower, struct owner *owner, struct index_sink *indexer,
-	struct folder_walk_stats *stats, struct err *err)
+static int index_upper(int fd, const struct strv *lower, const char *const *skip, struct owner *owner,
+	struct index_sink *indexer, struct folder_walk_stats *stats, struct err *err)
 {
 	struct tree_chain chain;
-	struct folder_walk_options o = { .lower = &chain, .skip = rootfs_stub_names, .metadata_only = true,
+	struct folder_walk_options o = { .lower = &chain, .skip = skip, .metadata_only = true,
 		.owner_of = owner_beside, .owner_ctx = owner };
 	struct tree_sink *sink = index_sink_of(indexer);
 	int rc;
@@ -341,10 +341,19 @@ static int index_upper(int fd, const struct strv *lower, struct owner *owner, st
 	return rc;
 }
 
+/* The mount points of every step, and those of this one. */
+static void all_stubs(const struct strv *stubs, struct strv *ret)
+{
+	for (size_t i = 0; rootfs_stub_names[i]; i++)
+		strv_add(ret, rootfs_stub_names[i]);
+	strv_add_all(ret, stubs);
+}
+
 /* In the supervisor of the step, see step_hooks: only names below the store are opened. */
-static int seal(void *ctx, struct owner *owner, struct strbuf *reply, struct err *err)
+static int seal(void *ctx, struct owner *owner, const struct strv *stubs, struct strbuf *reply, struct err *err)
 {
 	const struct step_files *f = ctx;
+	auto_strv skip = STRV_INIT;
 	struct folder_walk_stats stats = { 0 };
 	AUTO(index_sink_free) struct index_sink *indexer = NULL;
 	AUTO(index_close) struct tree_index *ix = NULL;
@@ -354,7 +363,9 @@ static int seal(void *ctx, struct owner *owner, struct strbuf *reply, struct err
 		return 0;
 	indexer = index_sink_new(0);
 	fd = open_in_store(f->folder, O_RDONLY | O_DIRECTORY, err);
-	if (fd < 0 || index_upper(fd, &f->lower, owner, indexer, &stats, err) < 0 ||
+	all_stubs(stubs, &skip);
+	if (fd < 0 ||
+		index_upper(fd, &f->lower, (const char *const *)skip.v, owner, indexer, &stats, err) < 0 ||
 		save_index(indexer, f->index, err) < 0)
 		return -1;
 	ix = index_of_sink(indexer);

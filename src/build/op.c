@@ -25,6 +25,16 @@ const struct resolved_image *op_base_image(const struct op *op)
 	return op ? op->image : NULL;
 }
 
+size_t op_inputs(const struct op *op)
+{
+	return 1 + op->nmounts;
+}
+
+struct op *op_input(const struct op *op, size_t i)
+{
+	return i == 0 ? op->from : op->mounts[i - 1].from;
+}
+
 void op_free(struct op *op)
 {
 	if (!op)
@@ -32,6 +42,11 @@ void op_free(struct op *op)
 	resolved_image_free(op->image);
 	step_spec_release(&op->step);
 	copy_spec_release(&op->copy);
+	for (size_t i = 0; i < op->nmounts; i++)
+		run_mount_release(&op->mounts[i].options);
+	free(op->mounts);
+	free(op->script_name);
+	free(op->script);
 	free(op->name);
 	free(op);
 }

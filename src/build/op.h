@@ -13,7 +13,10 @@
 #include "build/image.h"
 #include "build/snapchain.h"
 #include "dockerfile/instruction.h"
+#include "dockerfile/run_mount.h"
 #include "sandbox/step.h"
+
+#define OP_SCRIPT_FOLDER "/dev/pipes"
 
 enum op_kind {
 	OP_IMAGE, /* a base image */
@@ -27,6 +30,12 @@ enum op_kind {
  * What nobody needs stays PLANNED.
  */
 enum op_state { OP_PLANNED, OP_CACHED, OP_WANTED, OP_RUNNING, OP_DONE };
+
+/* One RUN --mount, and the tree that it shows. */
+struct op_mount {
+	struct run_mount options; /* target absolute, or NULL when nothing is mounted; id always set where it matters */
+	struct op *from;          /* bind: the tree; cache: what it begins with; NULL: nothing */
+};
 
 struct op {
 	enum op_kind kind;
@@ -46,7 +55,12 @@ struct op {
 	uint8_t context_digest[DIGEST_SIZE]; /* OP_COPY from the context: what it selects */
 
 	struct resolved_image *image; /* OP_IMAGE */
-	struct step_spec step;        /* OP_RUN: all but the folders */
+	struct step_spec step;        /* OP_RUN: all but the folders and mounts */
+	struct op_mount *mounts;      /* OP_RUN: as written */
+	size_t nmounts;
+	uint8_t mounts_digest[DIGEST_SIZE]; /* of what they show, when has_mounts_digest */
+	bool has_mounts_digest;
+	char *script_name, *script;   /* OP_RUN: a heredoc with "#!", to be found in OP_SCRIPT_FOLDER; or NULL */
 	struct copy_spec copy;        /* OP_COPY: all but the trees and results */
 
 	int64_t snapshot;  /* CACHED or DONE, but for an image */
@@ -58,6 +72,10 @@ struct op {
 void op_chain(const struct op *op, struct snapchain *ret);
 /* The image at the bottom of the tree that ends with op, or NULL. */
 const struct resolved_image *op_base_image(const struct op *op);
+/* The i-th tree that op needs besides op->base (of COPY --from and of mounts; NULL: an empty one). i < op_inputs(op). */
+struct op *op_input(const struct op *op, size_t i);
+/* How many those are. */
+size_t op_inputs(const struct op *op);
 /* Free op and what it owns. */
 void op_free(struct op *op);
 

@@ -13,6 +13,7 @@
 #include "dockerfile/stages.h"
 #include "dockerfile/suggest.h"
 
+#define HEREDOC_SUMMARY_MAX ((size_t)200) /* bytes in the name of a step */
 #define KEY_VERSION "whittle step 1" /* changes when the meaning of a key does */
 
 static const char *lookup_env(void *ctx, const char *name)
@@ -26,6 +27,15 @@ int plan_expand(const struct planner *p, const struct strv *env, const char *wor
 	struct expand_env e = { .lookup = lookup_env, .ctx = list };
 
 	return expand_word(word, p->df->escape, 0, &e, ret, err);
+}
+
+int plan_run_mount(const struct planner *p, const struct strv *env, const char *text, struct run_mount *ret,
+	struct err *err)
+{
+	struct strv *list = (struct strv *)(uintptr_t)env; /* only read */
+	struct expand_env e = { .lookup = lookup_env, .ctx = list };
+
+	return run_mount_parse(text, p->df->escape, &e, ret, err);
 }
 
 int plan_expand_heredoc(const struct strv *env, const char *content, char **ret, struct err *err)
@@ -65,7 +75,8 @@ struct op *plan_add(struct planner *p, struct op *op, struct strbuf *definition)
 	strbuf_reset(&text);
 	wire_put_bytes(&text, op->self, DIGEST_SIZE);
 	put_input(&text, op->base);
-	put_input(&text, op->from);
+	for (size_t i = 0; i < op_inputs(op); i++)
+		put_input(&text, op_input(op, i));
 	wire_put_bytes(&text, op->context_digest, DIGEST_SIZE);
 	sha256_buf(text.buf, text.len, op->key);
 	for (struct op *o = p->plan->first; o; o = o->next)
@@ -92,20 +103,38 @@ static void stage_label(const struct stage_state *st, struct strbuf *sb)
 		strbuf_printf(sb, "stage-%zu", st->index);
 }
 
+/* " (first line...)" of the script of a RUN (5.2). */
+static void summarize_heredoc(const struct instruction *in, struct strbuf *sb)
+{
+	const char *text;
+	size_t n;
+
+	if (in->kind != INSTRUCTION_RUN || in->nheredocs == 0)
+		return;
+	text = in->heredocs[0].content + strspn(in->heredocs[0].content, " \t\r\n");
+	n = strcspn(text, "\r\n");
+	strbuf_printf(sb, " (%.*s%s)", (int)(n < HEREDOC_SUMMARY_MAX ? n : HEREDOC_SUMMARY_MAX), text,
+		n > HEREDOC_SUMMARY_MAX || text[n + strspn(text + n, " \t\r\n")] ? "..." : "");
+}
+
 /* The source line with its verb in capitals and its variables expanded, as far as that goes. */
 static char *step_text(const struct stage_state *st, const struct instruction *in)
 {
-	struct strv *env = (struct strv *)(uintptr_t)&st->env;
-	struct expand_env e = { .lookup = lookup_env, .ctx = env };
+	auto_strv env = STRV_INIT;
+	auto_strbuf heredoc = STRBUF_INIT;
+	struct expand_env e = { .lookup = lookup_env, .ctx = &env };
 	struct err ignored = ERR_INIT;
 	const char *rest = in->original + strcspn(in->original, " \t");
 	auto_free char *expanded = NULL;
 
 	rest += strspn(rest, " \t");
+	strv_copy(&env, &st->env);
+	plan_mask_secrets(in, &env);
 	if (expand_word(rest, '\\', EXPAND_RAW_QUOTES | EXPAND_RAW_ESCAPES | EXPAND_SKIP_UNSET, &e, &expanded,
 		    &ignored) == 0)
 		rest = expanded;
-	return xasprintf("%s %s", instruction_kind_name(in->kind), rest);
+	summarize_heredoc(in, &heredoc);
+	return xasprintf("%s%s %s%s", st->firing ? "ONBUILD " : "", instruction_kind_name(in->kind), rest, heredoc.buf);
 }
 
 static unsigned digits(unsigned n)
@@ -205,7 +234,6 @@ static void inherit(struct stage_state *st, const struct stage_state *parent)
 	st->tip = parent->tip;
 	st->platform = parent->platform;
 	config_copy(&parent->config, &st->config);
-	strv_release(&st->config.on_build);
 	strv_copy(&st->env, &parent->env);
 	strv_copy(&st->args, &parent->args);
 }
@@ -251,8 +279,8 @@ static struct op *add_image(struct planner *p, struct op *op)
 	return plan_add(p, op, &definition);
 }
 
-int plan_copy_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
-	struct op *op, struct err *err)
+int plan_image_tree(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
+	struct op **ret, struct err *err)
 {
 	struct op *image = find_image(p, st, name);
 
@@ -263,8 +291,33 @@ int plan_copy_image(struct planner *p, struct stage_state *st, const char *name,
 		image->name = xasprintf("FROM %s", name);
 		image = add_image(p, image);
 	}
-	op->from = image && image->image->chain.len ? image : NULL;
+	*ret = image && image->image->chain.len ? image : NULL;
+	return 0;
+}
+
+int plan_copy_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
+	struct op *op, struct err *err)
+{
+	if (plan_image_tree(p, st, name, in, &op->from, err) < 0)
+		return -1;
 	op->from_empty = !op->from;
+	return 0;
+}
+
+/* The triggers of what the stage is built from: they count among its steps (3.14). */
+static int load_triggers(struct planner *p, struct stage_state *st, const struct strv *texts, struct err *err)
+{
+	struct instruction *all = arena_alloc(&p->arena, sizeof(*all) * (texts->len + 1));
+
+	for (size_t i = 0; i < texts->len; i++) {
+		if (dockerfile_parse_instruction(&p->arena, texts->v[i], &all[i], err) < 0)
+			return err_wrap(err, "ONBUILD trigger '%s'", texts->v[i]);
+		all[i].first_line = st->stage->from.first_line;
+		all[i].last_line = st->stage->from.last_line;
+		st->steps += plan_counts(&all[i]);
+	}
+	st->triggers = all;
+	st->ntriggers = texts->len;
 	return 0;
 }
 
@@ -273,11 +326,17 @@ static int start_from_image(struct planner *p, struct stage_state *st, const cha
 	struct op *op = find_image(p, st, name);
 
 	if (op) {
+		if (load_triggers(p, st, &op->image->config.on_build, err) < 0)
+			return -1;
 		st->step++;
 	} else {
 		op = resolve_image(p, st, name, &st->stage->from, err);
 		if (!op)
 			return stages_suggest_image(p->df, name, err);
+		if (load_triggers(p, st, &op->image->config.on_build, err) < 0) {
+			op_free(op);
+			return -1;
+		}
 		op->name = plan_step_name(p, st, &st->stage->from);
 		op = add_image(p, op);
 	}
@@ -305,7 +364,7 @@ static int start_stage(struct planner *p, struct stage_state *st, struct err *er
 		if (plan_stage(p, (size_t)parent, err) < 0)
 			return -1;
 		inherit(st, &p->stages[parent]);
-		return 0;
+		return load_triggers(p, st, &st->config.on_build, err);
 	}
 	if (strcmp(image, "scratch") == 0)
 		config_init_scratch(&st->platform, &st->config);
@@ -323,20 +382,12 @@ static int start_stage(struct planner *p, struct stage_state *st, struct err *er
 /* Triggers of the base run before the stage's own instructions, and are gone from the result (3.14). */
 static int fire_triggers(struct planner *p, struct stage_state *st, struct err *err)
 {
-	auto_strv triggers = STRV_INIT;
-
-	strv_copy(&triggers, &st->config.on_build);
 	strv_release(&st->config.on_build);
-	for (size_t i = 0; i < triggers.len; i++) {
-		struct instruction *in = arena_alloc(&p->arena, sizeof(*in));
-
-		if (dockerfile_parse_instruction(&p->arena, triggers.v[i], in, err) < 0)
-			return err_wrap(err, "ONBUILD trigger '%s'", triggers.v[i]);
-		in->first_line = st->stage->from.first_line;
-		in->last_line = st->stage->from.last_line;
-		if (plan_instruction(p, st, in, err) < 0)
+	st->firing = true;
+	for (size_t i = 0; i < st->ntriggers; i++)
+		if (plan_instruction(p, st, &st->triggers[i], err) < 0)
 			return -1;
-	}
+	st->firing = false;
 	return 0;
 }
 

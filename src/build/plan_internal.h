@@ -17,6 +17,9 @@ struct stage_state {
 	struct strv env;            /* what words and steps see: ENV and every ARG with a value, in order */
 	struct strv args;           /* declared ARGs in order: NAME=value, or NAME without one */
 	bool cmd_here;              /* a CMD stood in this very stage (6.6) */
+	const struct instruction *triggers; /* ONBUILD of what it is built from, run before its own */
+	size_t ntriggers;
+	bool firing;                /* one of them is being applied */
 	unsigned step, steps;       /* "2/4" of step names */
 };
 
@@ -51,6 +54,19 @@ int plan_expand_heredoc(const struct strv *env, const char *content, char **ret,
 /* Let op copy from the image called name; it becomes an operation of its own. */
 int plan_copy_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
 	struct op *op, struct err *err);
+/* The tree of that image, *ret NULL when it is empty. */
+int plan_image_tree(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
+	struct op **ret, struct err *err);
+/* Fill in op->context_digest: what its sources select from the context decides about its cache, not the times of files. */
+int plan_digest_context(struct planner *p, struct op *op, struct err *err);
+/* Fill in op->mounts of a RUN and append what counts for its cache to definition. */
+int plan_run_mounts(struct planner *p, struct stage_state *st, const struct instruction *in, struct op *op,
+	struct strbuf *definition, struct err *err);
+/* run_mount_parse() with an environment of NAME=value. */
+int plan_run_mount(const struct planner *p, const struct strv *env, const char *text, struct run_mount *ret,
+	struct err *err);
+/* Hide the variables that the mounts of a RUN set to secrets: for the name of its step. */
+void plan_mask_secrets(const struct instruction *in, struct strv *env);
 /* The value of a build argument, or NULL. */
 const char *plan_build_arg(const struct planner *p, const char *name);
 /* "[builder 2/4] RUN ..."; the caller frees. */

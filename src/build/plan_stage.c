@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/wire.h"
+#include "build/healthcheck.h"
 #include "build/ports.h"
 #include "build/plan_internal.h"
 #include "dockerfile/expand.h"
@@ -330,36 +331,13 @@ static int do_string(struct planner *p, struct stage_state *st, const struct ins
 
 static int do_healthcheck(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
 {
-	static const struct {
-		const char *flag, *field;
-	} times[] = { { "interval", "Interval" }, { "timeout", "Timeout" }, { "start-period", "StartPeriod" },
-		{ "start-interval", "StartInterval" } };
-	struct doc *check = doc_object(), *test = doc_array();
 	auto_strbuf text = STRBUF_INIT;
-	uint64_t retries;
 
 	(void)p;
 	(void)err;
-	if (strcasecmp(in->args[0], "NONE") == 0)
-		doc_append(test, doc_string("NONE"));
-	else
-		doc_append(test, doc_string(in->json ? "CMD" : "CMD-SHELL"));
-	for (size_t i = 1; i < in->nargs; i++)
-		doc_append(test, doc_string(in->args[i]));
-	doc_set(check, "Test", test);
-	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
-		const char *value = instruction_flag(in, times[i].flag);
-		int64_t ns = 0;
-
-		if (value && instruction_duration(value, &ns) == 0 && ns > 0)
-			doc_set_int(check, times[i].field, ns);
-	}
-	if (instruction_flag(in, "retries") && parse_u64(instruction_flag(in, "retries"), 1, INT32_MAX, &retries) == 0)
-		doc_set_int(check, "Retries", (int64_t)retries);
-	doc_free(st->config.healthcheck);
-	st->config.healthcheck = check;
 	strbuf_puts(&text, "HEALTHCHECK ");
-	doc_format(check, &text);
+	doc_free(st->config.healthcheck);
+	st->config.healthcheck = healthcheck_make(in, &text);
 	add_history(st, &text, true);
 	return 0;
 }
@@ -426,41 +404,64 @@ static void add_proxies(const struct planner *p, struct strv *env)
 	}
 }
 
-static int do_run(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+/* What no step is given; a host or user who would allow it is not asked (dockerfile.md 3.2.5). */
+static int check_run_flags(const struct instruction *in, struct err *err)
 {
-	static const char *const later[] = { "mount", "device" };
-	auto_strbuf text = STRBUF_INIT;
-	auto_strbuf definition = STRBUF_INIT;
 	const char *security = instruction_flag(in, "security");
-	struct op *op;
 
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (instruction_flag(in, later[i])) {
-			auto_free char *what = xasprintf("RUN --%s", later[i]);
-
-			return refuse(in, what, err);
-		}
 	if (security && strcmp(security, "sandbox") != 0)
-		return err_set(err, ERR_DOCKERFILE, "RUN --security=%s: steps never run without the sandbox", security);
-	if (in->script_name)
-		return refuse(in, "a RUN heredoc that begins with #!", err);
-	op = new_op(p, st, in, OP_RUN);
+		return err_set(err, ERR_DOCKERFILE,
+			"entitlement security.%s is not allowed: steps never run without the sandbox", security);
+	if (instruction_flag(in, "device"))
+		return err_set(err, ERR_DOCKERFILE,
+			"entitlement device is not allowed: steps are given no device of this machine");
+	return 0;
+}
+
+/* The command, its surroundings, and what of them counts for the cache. */
+static int make_run(struct planner *p, struct stage_state *st, const struct instruction *in, struct op *op,
+	struct strbuf *definition, struct err *err)
+{
+	auto_free char *path = NULL;
+
 	command_line(st, in, &op->step.argv);
+	if (in->script_name) {
+		op->script_name = xstrdup(in->script_name);
+		op->script = xstrdup(in->args[0]);
+		path = xasprintf(OP_SCRIPT_FOLDER "/%s", in->script_name);
+		set_string(&op->step.argv.v[op->step.argv.len - 1], path);
+	}
 	strv_copy(&op->step.env, &st->env);
 	op->step.cwd = xstrdup(working_dir(st));
 	op->step.user = xstrdup(st->config.user ? st->config.user : "");
 	op->step.hostname = xstrdup(STEP_HOSTNAME);
-	if (run_network(p, in, &op->step.network, err) < 0) {
+	if (run_network(p, in, &op->step.network, err) < 0)
+		return -1;
+	wire_put_strv(definition, &op->step.argv);
+	wire_put_strv(definition, &op->step.env);
+	wire_put_str(definition, op->step.cwd);
+	wire_put_str(definition, op->step.user);
+	wire_put_str(definition, op->step.hostname);
+	wire_put_u64(definition, op->step.network);
+	if (op->script)
+		wire_put_str(definition, op->script);
+	add_proxies(p, &op->step.env);
+	return plan_run_mounts(p, st, in, op, definition, err);
+}
+
+static int do_run(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
+{
+	auto_strbuf text = STRBUF_INIT;
+	auto_strbuf definition = STRBUF_INIT;
+	struct op *op;
+
+	if (check_run_flags(in, err) < 0)
+		return -1;
+	op = new_op(p, st, in, OP_RUN);
+	if (make_run(p, st, in, op, &definition, err) < 0) {
 		op_free(op);
 		return -1;
 	}
-	wire_put_strv(&definition, &op->step.argv);
-	wire_put_strv(&definition, &op->step.env);
-	wire_put_str(&definition, op->step.cwd);
-	wire_put_str(&definition, op->step.user);
-	wire_put_str(&definition, op->step.hostname);
-	wire_put_u64(&definition, op->step.network);
-	add_proxies(p, &op->step.env);
 	strbuf_puts(&text, "RUN ");
 	put_run_args(&text, st);
 	join(&text, &op->step.argv, " ");
@@ -482,8 +483,7 @@ static void note_digest(void *ctx, const struct stat *st, const uint8_t digest[D
 	filehash_put(ctx, st, digest);
 }
 
-/* The content that an instruction selects from the context decides about its cache, not the times of files. */
-static int digest_context(struct planner *p, struct op *op, struct err *err)
+int plan_digest_context(struct planner *p, struct op *op, struct err *err)
 {
 	struct copy_file_digests digests = { .ctx = p->session->store, .get = know_digest, .put = note_digest };
 	int rc;
@@ -538,7 +538,7 @@ static void put_copy_definition(const struct op *op, struct strbuf *definition)
 	const struct copy_spec *c = &op->copy;
 
 	wire_put_u64(definition, c->from_context);
-	/* Of context sources only what they select counts, see digest_context(). */
+	/* Of context sources only what they select counts, see plan_digest_context(). */
 	if (!c->from_context)
 		wire_put_strv(definition, &c->sources);
 	wire_put_strv(definition, &c->file_names);
@@ -651,7 +651,7 @@ static int make_copy(struct planner *p, struct stage_state *st, const struct ins
 	put_copy_history(history, in, op, words.v[words.len - 1]);
 	if (copy_from(p, st, in, op, err) < 0)
 		return -1;
-	return op->copy.from_context ? digest_context(p, op, err) : 0;
+	return op->copy.from_context ? plan_digest_context(p, op, err) : 0;
 }
 
 static int do_copy(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)

@@ -73,8 +73,9 @@ static int want(struct solver *s, struct op *tip, struct err *err)
 		if (find_by_key(s, op, &found, err) < 0)
 			return -1;
 		op->state = found ? OP_CACHED : OP_WANTED;
-		if (!found && op->from && want(s, op->from, err) < 0)
-			return -1;
+		for (size_t i = 0; !found && i < op_inputs(op); i++)
+			if (want(s, op_input(op, i), err) < 0)
+				return -1;
 	}
 	return 0;
 }
@@ -93,8 +94,8 @@ static void mark_all_folders(const struct plan *plan)
 			continue;
 		if (op->kind == OP_RUN)
 			mark_folders(op->base);
-		if (op->from)
-			mark_folders(op->from);
+		for (size_t i = 0; i < op_inputs(op); i++)
+			mark_folders(op_input(op, i));
 	}
 }
 
@@ -129,6 +130,14 @@ static bool is_ready(const struct op *op)
 	return !op || op->state == OP_CACHED || op->state == OP_DONE;
 }
 
+static bool inputs_ready(const struct op *op)
+{
+	for (size_t i = 0; i < op_inputs(op); i++)
+		if (!is_ready(op_input(op, i)))
+			return false;
+	return is_ready(op->base);
+}
+
 /* The next operation whose inputs are there; NULL when none is. *ret_left: whether any is still to do. */
 static struct op *next_ready(const struct plan *plan, bool *ret_left)
 {
@@ -137,7 +146,7 @@ static struct op *next_ready(const struct plan *plan, bool *ret_left)
 		if (op->state != OP_WANTED)
 			continue;
 		*ret_left = true;
-		if (is_ready(op->base) && is_ready(op->from))
+		if (inputs_ready(op))
 			return op;
 	}
 	return NULL;
@@ -155,6 +164,8 @@ static int find_by_content(struct solver *s, struct op *op, bool *ret, struct er
 		return 0;
 	if (op->from) {
 		rc = exec_copy_known(s, op, err);
+	} else if (op->nmounts) {
+		rc = exec_run_known(s, op, err);
 	} else {
 		solve_content_key(op, "content", content, key);
 		rc = stepcache_get(s->session->store, key, &op->snapshot, err);
@@ -243,8 +254,11 @@ int solve(struct solver *s, struct err *err)
 {
 	bool any = false;
 
-	for (struct op *op = s->plan->first; op; op = op->next)
-		op->fresh = op->no_cache || (op->base && op->base->fresh) || (op->from && op->from->fresh);
+	for (struct op *op = s->plan->first; op; op = op->next) {
+		op->fresh = op->no_cache || (op->base && op->base->fresh);
+		for (size_t i = 0; i < op_inputs(op); i++)
+			op->fresh |= op_input(op, i) && op_input(op, i)->fresh;
+	}
 	for (size_t i = 0; i < s->plan->ntargets; i++)
 		if (want(s, s->plan->targets[i].tip, err) < 0)
 			return -1;

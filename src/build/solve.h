@@ -7,6 +7,7 @@
 #include "build/build.h"
 #include "build/context.h"
 #include "build/plan.h"
+#include "build/secrets.h"
 
 #define STEP_LOG_TAIL (16u << 10) /* bytes of the end of a step's log that are kept for the error */
 
@@ -17,6 +18,8 @@ struct solver {
 	struct layer_want want; /* how layers are made that nobody enters */
 	unsigned width;         /* operations at once */
 	char *hosts, *resolv_conf;
+	const struct secrets *secrets;
+	const struct agents *agents;
 	struct build_result *result;
 	/* private */
 	pthread_mutex_t lock;
@@ -25,6 +28,7 @@ struct solver {
 	bool flat; /* some step could not keep owners: said once */
 	struct err err;
 	unsigned running;
+	struct strv emptied; /* caches that this build has begun anew */
 };
 
 /*
@@ -41,6 +45,9 @@ int exec_run(struct solver *s, struct op *op, struct err *err);
 int exec_copy(struct solver *s, struct op *op, struct err *err);
 /* Of a COPY --from whose source ran again: whether a copy of the same content is known. 1, 0, or -1 and *err. */
 int exec_copy_known(struct solver *s, struct op *op, struct err *err);
+
+/* Of a RUN with mounts whose trees were made again: whether a run over the same content is known. 1, 0, or -1 and *err. */
+int exec_run_known(struct solver *s, struct op *op, struct err *err);
 
 /* Cache keys by content: self, the snapshots of the tree below, and content (DIGEST_SIZE bytes, or NULL). */
 void solve_content_key(const struct op *op, const char *purpose, const uint8_t *content, uint8_t ret[DIGEST_SIZE]);

@@ -19,7 +19,7 @@
 
 static struct {
 	const char *file, *target, *network, *iidfile, *call;
-	struct strv tags, build_args, labels, platforms, outputs, no_cache_filter;
+	struct strv tags, build_args, labels, platforms, outputs, no_cache_filter, secrets, ssh;
 	bool no_cache, pull, quiet, push, load, check;
 } opt;
 
@@ -35,6 +35,10 @@ static const struct option_def options[] = {
 	{ OPTION_LIST, 0, "build-arg", "K[=V]", "value of an ARG; without =V from the environment", &opt.build_args },
 	{ OPTION_LIST, 0, "label", "K=V", "add a label to the image", &opt.labels },
 	{ OPTION_STRING, 0, "network", "MODE", "network of RUN steps: host or none (default host)", &opt.network },
+	{ OPTION_LIST, 0, "secret", "SPEC", "id=ID[,src=FILE|,env=VAR]: for RUN --mount=type=secret; may be repeated",
+		&opt.secrets },
+	{ OPTION_LIST, 0, "ssh", "ID[=SOCKET]",
+		"an ssh agent for RUN --mount=type=ssh (default $SSH_AUTH_SOCK); may be repeated", &opt.ssh },
 	{ OPTION_FLAG, 0, "no-cache", NULL, "run every step anew", &opt.no_cache },
 	{ OPTION_LIST, 0, "no-cache-filter", "STAGE", "run the steps of these stages anew", &opt.no_cache_filter },
 	{ OPTION_FLAG, 0, "pull", NULL, "ask the registry for base images even if the store has them", &opt.pull },
@@ -46,8 +50,6 @@ static const struct option_def options[] = {
 	{ OPTION_FLAG, 0, "check", NULL, "short for --call=check: look for likely mistakes, build nothing", &opt.check },
 	{ OPTION_FLAG, 'q', "quiet", NULL, "print nothing but the digest", &opt.quiet },
 	REFUSE("build-context", "named contexts are not supported by this whittle"),
-	REFUSE("secret", "RUN --mount=type=secret is not supported by this whittle"),
-	REFUSE("ssh", "RUN --mount=type=ssh is not supported by this whittle"),
 	REFUSE("cache-from", "the step cache is in the store; registry caches are not supported by this whittle"),
 	REFUSE("cache-to", "the step cache is in the store; registry caches are not supported by this whittle"),
 	REFUSE("allow", "steps never run without the sandbox"),
@@ -129,6 +131,18 @@ static int add_outputs(struct build_options *o, struct err *err)
 	return outputs_check(o->outputs, o->noutputs, o->nplatforms ? o->nplatforms : 1, isatty(STDOUT_FILENO), err);
 }
 
+/* Before anything is built: a file or an agent that is not there would be missed only at the step. */
+static int add_secrets(struct build_options *o, struct err *err)
+{
+	for (size_t i = 0; i < opt.secrets.len; i++)
+		if (secrets_add(&o->secrets, opt.secrets.v[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < opt.ssh.len; i++)
+		if (agents_add(&o->agents, opt.ssh.v[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 static int fill(struct build_options *o, const char *context, struct err *err)
 {
 	o->context = context;
@@ -153,7 +167,7 @@ static int fill(struct build_options *o, const char *context, struct err *err)
 		return err_set(err, ERR_USAGE, "unknown network '%s': use host or none", opt.network);
 	if (opt.no_cache && opt.no_cache_filter.len)
 		return err_set(err, ERR_USAGE, "--no-cache and --no-cache-filter exclude each other");
-	if (set_epoch(o, err) < 0 || add_platforms(o, err) < 0)
+	if (set_epoch(o, err) < 0 || add_platforms(o, err) < 0 || add_secrets(o, err) < 0)
 		return -1;
 	return add_outputs(o, err);
 }
@@ -245,6 +259,8 @@ static void release(struct build_options *o)
 	strv_release(&opt.platforms);
 	strv_release(&opt.outputs);
 	strv_release(&opt.no_cache_filter);
+	strv_release(&opt.secrets);
+	strv_release(&opt.ssh);
 }
 
 static int run_build(const struct command *self, int argc, char **argv)

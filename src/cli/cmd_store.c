@@ -323,7 +323,7 @@ const struct command command_rmi = { "rmi", "IMAGE...", "remove names of images 
 /* ---- prune ---- */
 
 static const struct option_def prune_options[] = {
-	{ OPTION_FLAG, 'a', "all", NULL, "everything but the blobs of images: the whole step cache too", &opt.all },
+	{ OPTION_FLAG, 'a', "all", NULL, "everything but the blobs of images: the whole step cache and all cache mounts too", &opt.all },
 	{ OPTION_FLAG, 'n', "dry-run", NULL, "only say what would go", &opt.dry_run },
 	{ OPTION_END, 0, NULL, NULL, NULL, NULL },
 };
@@ -343,8 +343,9 @@ static int prune(struct session *s, struct strv *operands, struct err *err)
 		rc = session_remove(s, &result.folders_for_worker, err);
 	store_unlock_exclusive(s->store);
 	if (rc == 0)
-		printf("%s %llu blobs and %llu snapshots, %.1f MB\n", opt.dry_run ? "would remove" : "removed",
-			(unsigned long long)result.blobs, (unsigned long long)result.snapshots,
+		printf("%s %llu blobs, %llu snapshots and %llu cache mounts, %.1f MB\n",
+			opt.dry_run ? "would remove" : "removed", (unsigned long long)result.blobs,
+			(unsigned long long)result.snapshots, (unsigned long long)result.caches,
 			(double)result.bytes / 1e6);
 	gc_result_release(&result);
 	return rc;

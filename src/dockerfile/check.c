@@ -9,6 +9,7 @@
 #include "dockerfile/chars.h"
 #include "dockerfile/expand.h"
 #include "dockerfile/lexer.h"
+#include "dockerfile/run_mount.h"
 #include "dockerfile/suggest.h"
 
 enum flag_type {
@@ -306,6 +307,20 @@ static int set_script(struct arena *arena, struct instruction *in, struct err *e
 	return check_file_name(word.name, err);
 }
 
+/* The values may hold variables: most of a mount is judged when it is expanded. */
+static int check_mounts(const struct instruction *in, struct err *err)
+{
+	const char *value;
+
+	for (size_t i = 0; (value = instruction_flag_at(in, "mount", i)); i++) {
+		if (i == RUN_MOUNTS_MAX)
+			return err_set(err, ERR_DOCKERFILE, "RUN has more than %d mounts", RUN_MOUNTS_MAX);
+		if (run_mount_check(value, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int check_run(struct arena *arena, struct instruction *in, struct err *err)
 {
 	static const char *const networks[] = {"default", "none", "host", NULL};
@@ -313,7 +328,8 @@ static int check_run(struct arena *arena, struct instruction *in, struct err *er
 
 	if (check_flags(arena, in, err) < 0 || at_least_one(in, err) < 0 ||
 		check_choice(in, "network", networks, "network", err) < 0 ||
-		check_choice(in, "security", securities, "security", err) < 0)
+		check_choice(in, "security", securities, "security", err) < 0 ||
+		check_mounts(in, err) < 0)
 		return -1;
 	return in->nheredocs > 0 ? set_script(arena, in, err) : 0;
 }

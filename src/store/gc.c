@@ -87,6 +87,8 @@ static bool digest_set_add(struct digest_set *set, const char *digest)
 
 /* ---- one run ---- */
 
+#define CACHE_DEPTH 64 /* of a cache mount that is looked into to count its bytes */
+
 struct gc {
 	struct store *store;
 	const struct gc_options *options;
@@ -482,6 +484,58 @@ static int sweep_partials(struct gc *gc, struct err *err)
 	return 0;
 }
 
+/* Bytes of the files below dir/name, as far as this user may look; a name of a hard link counts each time. */
+static uint64_t visible_bytes(int dir, const char *name, unsigned depth)
+{
+	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	uint64_t bytes = 0;
+	struct stat st;
+
+	if (!d)
+		close_fd(fd);
+	while (d && (entry = readdir(d))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+			fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (S_ISREG(st.st_mode))
+			bytes += (uint64_t)st.st_size;
+		else if (S_ISDIR(st.st_mode) && depth < CACHE_DEPTH)
+			bytes += visible_bytes(fd, entry->d_name, depth + 1);
+	}
+	return bytes;
+}
+
+/* Folders of cache mounts: nothing leads to them, and nobody is using one while the store is ours alone. */
+static int sweep_caches(struct gc *gc, struct err *err)
+{
+	auto_closedir DIR *dir = NULL;
+	const struct dirent *entry;
+	struct stat st;
+
+	if (fstatat(gc->store->fd, "caches", &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return 0;
+	dir = open_walk(gc->store, "caches", err);
+	if (!dir)
+		return -1;
+	while ((entry = readdir(dir))) {
+		auto_free char *name = xasprintf("caches/%s", entry->d_name);
+		auto_free char *lock = xasprintf("%s/lock", name);
+
+		if (entry->d_name[0] == '.' || (fstatat(gc->store->fd, lock, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+						       st.st_mtime >= used_limit(gc)))
+			continue;
+		if (used_limit(gc) == INT64_MIN)
+			continue;
+		gc->result->caches++;
+		gc->result->bytes += visible_bytes(gc->store->fd, name, 0);
+		if (!gc->options->dry_run && sweep_folder(gc, name, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* What dead processes left in tmp/. */
 static int sweep_stale(struct gc *gc, struct err *err)
 {
@@ -513,7 +567,7 @@ int gc_run(struct store *store, const struct gc_options *options, struct gc_resu
 		return -1;
 	if (!options->dry_run && delete_rows(&gc, err) < 0)
 		return -1;
-	if (sweep_blobs(&gc, err) < 0 || sweep_partials(&gc, err) < 0)
+	if (sweep_blobs(&gc, err) < 0 || sweep_partials(&gc, err) < 0 || sweep_caches(&gc, err) < 0)
 		return -1;
 	if (options->dry_run)
 		return 0;

@@ -11,15 +11,17 @@
 struct store;
 
 struct gc_options {
-	bool all;           /* also what can be made anew: steps, folders, file digests, memos */
+	bool all;           /* also what can be made anew: steps, folders, file digests, memos, caches */
 	bool dry_run;       /* count only; nothing is changed */
-	int64_t unused_for; /* also steps not used for that many seconds; 0: not by age */
+	int64_t unused_for; /* also steps and caches not used for that many seconds; 0: not by age */
 };
 
 struct gc_result {
 	uint64_t blobs;     /* blobs removed, partial downloads among them */
 	uint64_t snapshots; /* snapshots removed */
-	uint64_t bytes;     /* of both; for folders what their makers said (snapshot.size) */
+	uint64_t caches;    /* folders of RUN --mount=type=cache removed (cachedir.h) */
+	/* of all three; for folders what their makers said (snapshot.size), for caches what this user can see */
+	uint64_t bytes;
 	/*
 	 * Names relative to the store ("tmp/<process>/<n>", "tmp/<process>") of folders that hold
 	 * files of other ids: a worker in the user namespace has to remove them.

@@ -6,6 +6,7 @@
  *   meta.db                  sqlite3: images, snapshots and their forms, step cache, file digests
  *   blobs/sha256/<hex>       an OCI blob folder (blob.h)
  *   snapshots/<id>/          one folder per snapshot (snapshot.h)
+ *   caches/<hex>/            folders of RUN --mount=type=cache (cachedir.h)
  *   tmp/<process>/<n>        not yet committed; the folder <process> is flocked while its process
  *                            lives
  *   tmp/partial-<hex>        a download to be resumed (blob_partial_open())

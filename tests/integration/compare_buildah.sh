@@ -115,4 +115,20 @@ else
 	compare example
 	like "$(cat example.mine.tree)" '/usr/local/bin/myapp file 0755 0:0' "example: the binary is there"
 fi
+# Targets below /run, which is not compared: buildah removes mount points of the image or leaves its own behind.
+context mounts <<'END'
+FROM alpine:3.20 AS tools
+RUN mkdir -p /t/sub && echo tool > /t/sub/f && ln -s sub/f /t/link
+FROM alpine:3.20
+RUN --mount=type=bind,from=tools,source=/t,target=/run/m cp /run/m/link /bound && cp -a /run/m/sub /bound-folder
+RUN --mount=type=bind,target=/run/m cp /run/m/f /from-context
+RUN --mount=type=tmpfs,target=/run/m touch /run/m/x && ls /run/m > /listed
+RUN --mount=type=cache,target=/run/m echo cached > /run/m/y && cp /run/m/y /from-cache
+RUN --mount=type=secret,id=s cat /run/secrets/s > /from-secret
+END
+echo context >mounts/f
+echo secret >"$scratch/lent"
+chmod 644 "$scratch/lent"
+compare mounts --secret "id=s,src=$scratch/lent"
+
 done_testing

@@ -186,9 +186,63 @@ static void other_fields(void **state)
 
 static void triggers_fire_once(void **state)
 {
+	struct result r;
+
 	(void)state;
-	/* A stage's triggers belong to whoever builds from the image it becomes, not to the stages behind it. */
+	/* facts 224 and 225: in stages built from it, and not in those built from these */
+	has("FROM scratch AS a\nONBUILD LABEL fired=1\nFROM a\n", "\"Labels\":{\"fired\":\"1\"}");
 	has_not("FROM scratch AS a\nONBUILD LABEL fired=1\nFROM a\n", "\"OnBuild\"");
+	has("FROM scratch AS a\nONBUILD ENV n=x$n\nFROM a AS b\nFROM b\nLABEL l=$n\n", "\"l\":\"x\"");
+	/* before the stage's own, in order, with its arguments */
+	has("FROM scratch AS a\nONBUILD ENV n=${n}1\nONBUILD ENV n=${n}2\nFROM a\nENV n=${n}3\n", "\"n=123\"");
+	has("ARG g=7\nFROM scratch AS a\nONBUILD ARG g\nFROM a\nLABEL l=$g\n", "\"l\":\"7\"");
+	/* fact 226: a trigger names stages of the file that it fires in */
+	begin(&r);
+	make(&r, "FROM scratch AS x\nRUN x\nFROM scratch AS a\nONBUILD COPY --from=x /f /f\n"
+		 "ONBUILD RUN --mount=from=x,target=/m y\nFROM a\nRUN z\n");
+	assert_int_equal(r.rc, 0);
+	assert_string_equal(r.plan.last->name, "[stage-2 3/3] RUN z");
+	assert_string_equal(r.plan.last->base->name, "[stage-2 2/3] ONBUILD RUN --mount=from=x,target=/m y");
+	assert_string_equal(r.plan.last->base->base->name, "[stage-2 1/3] ONBUILD COPY --from=x /f /f");
+	assert_int_equal(r.plan.last->base->location.first_line, 6);
+	end(&r);
+	refused("FROM scratch AS a\nONBUILD WRONG x\nFROM a\n", 3,
+		"ONBUILD trigger 'WRONG x': unknown instruction: WRONG");
+	refused("FROM scratch\nONBUILD ONBUILD RUN x\n", 2,
+		"dockerfile parse error on line 2: Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
+	refused("FROM scratch\nONBUILD FROM x\n", 2,
+		"dockerfile parse error on line 2: FROM isn't allowed as an ONBUILD trigger");
+	refused("FROM scratch\nONBUILD MAINTAINER x\n", 2,
+		"dockerfile parse error on line 2: MAINTAINER isn't allowed as an ONBUILD trigger");
+}
+
+static void health_checks(void **state)
+{
+	struct result r;
+
+	(void)state;
+	begin(&r);
+	make(&r, "FROM scratch\nHEALTHCHECK CMD x\n"
+		 "HEALTHCHECK --interval=1s --timeout=10m0.5s --start-period=1h --start-interval=250ms --retries=+3 "
+		 "cmd [\"a\", \"b c\"]\n");
+	assert_int_equal(r.rc, 0);
+	assert_string_equal(r.plan.targets[0].config.history[0].created_by,
+		"HEALTHCHECK {Test:[CMD-SHELL x] Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}");
+	assert_string_equal(r.plan.targets[0].config.history[1].created_by,
+		"HEALTHCHECK {Test:[CMD a b c] Interval:1s Timeout:10m0.5s StartPeriod:1h0m0s StartInterval:250ms "
+		"Retries:3}");
+	end(&r);
+	has("FROM scratch\nHEALTHCHECK --start-interval=5s --start-period=1m CMD [\"a\"]\n",
+		"\"Healthcheck\":{\"Test\":[\"CMD\",\"a\"],\"StartPeriod\":60000000000,\"StartInterval\":5000000000}");
+	has("FROM scratch\nHEALTHCHECK CMD x\nHEALTHCHECK NONE\n", "\"Healthcheck\":{\"Test\":[\"NONE\"]}");
+	refused("FROM scratch\nHEALTHCHECK NONE x\n", 2,
+		"dockerfile parse error on line 2: HEALTHCHECK NONE takes no arguments");
+	refused("FROM scratch\nHEALTHCHECK --interval=50ns CMD x\n", 2,
+		"dockerfile parse error on line 2: Interval \"interval\" cannot be less than 1ms");
+	refused("FROM scratch\nHEALTHCHECK --retries=-1 CMD x\n", 2,
+		"dockerfile parse error on line 2: --retries cannot be negative (-1)");
+	refused("FROM scratch\nHEALTHCHECK RUN x\n", 2,
+		"dockerfile parse error on line 2: Unknown type \"RUN\" in HEALTHCHECK (try CMD)");
 }
 
 static unsigned count_ops(const struct plan *plan)
@@ -256,7 +310,14 @@ static void keys(void **state)
 	static const char *const other[] = { "FROM scratch\nRUN y\n", "FROM scratch\nENV a=b\nRUN x\n",
 		"FROM scratch\nARG unused=1\nRUN x\n", "FROM scratch\nUSER 7\nRUN x\n",
 		"FROM scratch\nSHELL [\"/s\"]\nRUN x\n", "FROM scratch\nRUN --network=none x\n",
-		"FROM scratch\nRUN before\nRUN x\n", "FROM scratch\nRUN [\"x\"]\n" };
+		"FROM scratch\nRUN before\nRUN x\n", "FROM scratch\nRUN [\"x\"]\n",
+		"FROM scratch\nRUN --mount=type=tmpfs,target=/t x\n", "FROM scratch\nRUN --mount=target=/t x\n" };
+	static const char *const mounted[][2] = {
+		/* what is not part of a key */
+		{ "FROM scratch\nRUN --mount=type=cache,target=/c,id=a x\n",
+			"FROM scratch\nRUN --mount=type=cache,target=/c,id=b,sharing=locked x\n" },
+		{ "FROM scratch\nRUN --mount=type=secret,id=a x\n", "FROM scratch\nRUN --mount=type=secret,source=a x\n" },
+	};
 	struct result a, b;
 	const struct op *first = only_op(&a, base);
 
@@ -272,6 +333,13 @@ static void keys(void **state)
 		end(&b);
 	}
 	end(&a);
+	for (size_t i = 0; i < sizeof(mounted) / sizeof(mounted[0]); i++) {
+		first = only_op(&a, mounted[i][0]);
+		if (memcmp(first->key, only_op(&b, mounted[i][1])->key, DIGEST_SIZE) != 0)
+			fail_msg("another key for: %s", mounted[i][1]);
+		end(&a);
+		end(&b);
+	}
 }
 
 static void proxies_reach_the_step_and_no_key(void **state)
@@ -325,20 +393,87 @@ static void mistakes_name_their_line(void **state)
 	refused("FROM scratch\nCOPY --from=3 /x /x\n", 2, "invalid stage index 3");
 	refused("ARG v\nFROM ${v}\n", 2, "base name (${v}) should not be blank");
 	refused("FROM --platform=$nothing scratch\n", 1, "empty platform value from expression $nothing");
-	refused("FROM scratch\nRUN --mount=type=cache,target=/c x\n", 2,
-		"dockerfile parse error on line 2: RUN --mount is not supported by this whittle");
+	refused("FROM scratch AS a\nRUN --mount=target=/m x\nRUN --mount=from=B,target=/m --mount=from=b,target=m x\n"
+		"FROM a AS b\n", 4, "circular dependency detected on stage: a");
+	refused("FROM scratch AS a\nRUN --mount=from=b,target=m x\nFROM scratch AS b\nFROM a\n", 2,
+		"cannot mount from stage \"b\" to \"/m\", stage needs to be defined before current command");
+	refused("FROM scratch\nRUN --mount=target=/ x\n", 2, "invalid mount target \"/\"");
+	refused("FROM scratch\nRUN --mount=type=tmpfs x\n", 2, "invalid mount target \"/\"");
+	refused("FROM scratch\nRUN --device=v.com/c=d x\n", 2,
+		"entitlement device is not allowed: steps are given no device of this machine");
 	refused("FROM scratch\nCOPY --link a b\n", 2,
 		"dockerfile parse error on line 2: COPY --link is not supported by this whittle");
 	refused("FROM scratch\nADD https://example.org/x /x\n", 2,
 		"dockerfile parse error on line 2: ADD of a URL is not supported by this whittle");
 	refused("FROM scratch\nRUN --security=insecure x\n", 2,
-		"RUN --security=insecure: steps never run without the sandbox");
+		"entitlement security.insecure is not allowed: steps never run without the sandbox");
 	refused("FROM scratch\nSTOPSIGNAL SIGNONSENSE\n", 2, "invalid signal: SIGNONSENSE");
 	refused("FROM scratch\nEXPOSE 70000\n", 2, "invalid containerPort: 70000");
 	refused("FROM scratch\nVOLUME \"\"\n", 2, "VOLUME specified can not be an empty string");
 	refused("FROM scratch\nCOPY --from=$x a b\n", 2,
 		"variable expansion is not supported for --from, define a new stage with FROM using ARG from global "
 		"scope as a workaround");
+}
+
+/* 3.2.3 and 3.2.4: where mounts go and what they are called */
+static void mounts(void **state)
+{
+	struct result r;
+	struct op *op;
+
+	(void)state;
+	begin(&r);
+	strv_env_set(&r.options.build_args, "T", "cache");
+	make(&r, "FROM scratch AS st\nRUN st\nFROM scratch\nARG T\nENV P=in\nWORKDIR /w\n"
+		 "RUN --mount=type=$T,target=$P --mount=type=cache,target=/c/,id=other --mount=type=ssh"
+		 " --mount=type=ssh,id=k,target=a --mount=type=secret,id=d/s --mount=type=secret,target=t/x"
+		 " --mount=type=secret,id=e,env=E --mount=from=ST,source=/s,target=b x $E\n");
+	assert_int_equal(r.rc, 0);
+	op = r.plan.last;
+	assert_int_equal(op->nmounts, 8);
+	assert_string_equal(op->mounts[0].options.target, "/w/in");
+	assert_string_equal(op->mounts[0].options.id, "in"); /* as written: the same in every working folder */
+	assert_int_equal(op->mounts[0].options.type, RUN_MOUNT_CACHE);
+	assert_string_equal(op->mounts[1].options.target, "/c");
+	assert_string_equal(op->mounts[1].options.id, "other");
+	assert_string_equal(op->mounts[2].options.target, "/run/buildkit/ssh_agent.0");
+	assert_string_equal(op->mounts[2].options.id, "default");
+	assert_string_equal(op->mounts[3].options.target, "/w/a");
+	assert_string_equal(op->mounts[4].options.target, "/run/secrets/s");
+	assert_string_equal(op->mounts[4].options.id, "d/s");
+	assert_string_equal(op->mounts[5].options.target, "/w/t/x");
+	assert_string_equal(op->mounts[5].options.id, "x");
+	assert_null(op->mounts[6].options.target);
+	assert_string_equal(op->mounts[7].options.target, "/w/b");
+	assert_string_equal(op->mounts[7].from->name, "[st 1/1] RUN st");
+	assert_non_null(strstr(op->name, " x ****")); /* fact 199 */
+	end(&r);
+}
+
+static void scripts(void **state)
+{
+	struct result r;
+	struct op *op;
+
+	(void)state;
+	begin(&r);
+	make(&r, "FROM scratch\nSHELL [\"/s\", \"-x\"]\nRUN <<-E\n\t#!/bin/awk -f\n\tline\nE\n");
+	assert_int_equal(r.rc, 0);
+	op = r.plan.last;
+	assert_string_equal(op->script, "#!/bin/awk -f\nline\n");
+	assert_string_equal(op->script_name, "E");
+	assert_int_equal(op->step.argv.len, 3);
+	assert_string_equal(op->step.argv.v[2], "/dev/pipes/E");
+	assert_string_equal(r.plan.targets[0].config.history[1].created_by, "RUN /s -x /dev/pipes/E # buildkit");
+	assert_string_equal(op->name, "[1/1] RUN <<-E (#!/bin/awk -f...)");
+	end(&r);
+	begin(&r);
+	make(&r, "FROM scratch\nSHELL [\"/awk\"]\nRUN <<E\n$x\nE\n"); /* fact 51 */
+	assert_int_equal(r.rc, 0);
+	assert_null(r.plan.last->script);
+	assert_string_equal(r.plan.last->step.argv.v[1], "$x\n");
+	assert_string_equal(r.plan.last->name, "[1/1] RUN <<E ($x)");
+	end(&r);
 }
 
 static void a_target_that_is_not_there(void **state)
@@ -379,6 +514,9 @@ int main(void)
 		cmocka_unit_test(entrypoint_and_cmd),
 		cmocka_unit_test(other_fields),
 		cmocka_unit_test(triggers_fire_once),
+		cmocka_unit_test(health_checks),
+		cmocka_unit_test(mounts),
+		cmocka_unit_test(scripts),
 		cmocka_unit_test(stages_that_nobody_needs_are_not_planned),
 		cmocka_unit_test(equal_steps_of_two_platforms_are_one),
 		cmocka_unit_test(keys),

@@ -18,6 +18,7 @@
 #include "dockerfile/jsonlist.h"
 #include "dockerfile/lexer.h"
 #include "dockerfile/parse.h"
+#include "dockerfile/run_mount.h"
 
 DEFINE_AUTO(struct dockerfile *, dockerfile_free)
 
@@ -310,6 +311,12 @@ static void flags_are_checked(void **state)
 		"--retries=3 CMD x");
 	assert_fails("RUN --network=x y", PREFIX "unsupported network mode \"x\"");
 	assert_fails("RUN --security=x y", PREFIX "unsupported security mode \"x\"");
+	assert_fails("RUN --mount=target=/a,x=a\\\"b y", PREFIX
+		"failed to parse csv mounts: bare or unclosed \" in a field (quote the whole field or the "
+		"whole value)");
+	assert_fails("RUN --mount=from=$x,target=/a y", PREFIX /* fact 75 */
+		"'from' doesn't support variable expansion, define alias stage instead");
+	parse_one("RUN --mount=from=a$,target=/a y");
 }
 
 static void flag_words_lose_quotes_and_escapes(void **state)
@@ -320,9 +327,9 @@ static void flag_words_lose_quotes_and_escapes(void **state)
 	ARGS("RUN -- --mount=x", false, "--mount=x");
 	assert_string_equal(
 		instruction_flag(parse_one("COPY --chown=\"1:2\" a b"), "chown"), "1:2");
-	in = parse_one("RUN --mount='type=tmpfs,target=/a b' --mount=\\ x\\'\"q\\\"\" \t y  z");
+	in = parse_one("RUN --mount='type=tmpfs,target=/a b' --device=\\ x\\'\"q\\\"\" \t y  z");
 	assert_string_equal(instruction_flag_at(in, "mount", 0), "type=tmpfs,target=/a b");
-	assert_string_equal(instruction_flag_at(in, "mount", 1), " x'q\"");
+	assert_string_equal(instruction_flag_at(in, "device", 0), " x'q\"");
 	assert_string_equal(in->args[0], "y  z");
 	assert_string_equal(
 		instruction_flag(parse_one("COPY --chown=\xC3\xA0 a b"), "chown"), "\xC3\xA0");
@@ -684,6 +691,16 @@ static void limits_end_in_clear_errors(void **state)
 	assert_null(dockerfile_parse("d", text.buf, text.len, &loc, &err));
 	assert_string_equal(err.msg, "the Dockerfile has more than 10000 stages");
 	assert_int_equal(loc.first_line, DOCKERFILE_STAGES_MAX + 1);
+
+	strbuf_reset(&text);
+	strbuf_puts(&text, "FROM x\nRUN");
+	for (int i = 0; i <= RUN_MOUNTS_MAX; i++)
+		strbuf_printf(&text, " --mount=target=/%d", i);
+	strbuf_puts(&text, " x\n");
+	err = (struct err)ERR_INIT;
+	assert_null(dockerfile_parse("d", text.buf, text.len, &loc, &err));
+	assert_string_equal(err.msg, "dockerfile parse error on line 2: RUN has more than 128 mounts");
+	err = (struct err)ERR_INIT;
 
 	strbuf_reset(&text);
 	for (int i = 0; i <= DOCKERFILE_INSTRUCTIONS_MAX; i++)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "store/cachedir.h"
 #include "store/gc.h"
 #include "store/image.h"
 #include "store/stepcache.h"
@@ -362,6 +363,82 @@ static void folders_of_other_ids_are_left_to_a_worker(void **state)
 	free(user);
 }
 
+/* A cache mount with one file of n bytes in it; its name. */
+static void put_cache(struct fixture *f, const char *id, const char *content, char name[CACHEDIR_NAME_SIZE])
+{
+	auto_free char *file = NULL;
+	auto_fd int lock = -1;
+
+	cachedir_name(id, strlen(id), 0, name);
+	lock = cachedir_open(f->store, name, id, &f->err);
+	if (lock < 0)
+		fail_msg("%s", f->err.msg);
+	file = xasprintf("%s/fs/a", name);
+	assert_int_equal(mkdir_p(store_dirfd(f->store), file, 0755), 0);
+	free(file);
+	file = xasprintf("%s/fs/a/file", name);
+	assert_ok(f, write_file_atomic(store_dirfd(f->store), file, content, strlen(content), 0600, &f->err));
+}
+
+static void caches_go_with_all_or_by_age(void **state)
+{
+	struct fixture *f = *state;
+	const struct gc_options dry = { .all = true, .dry_run = true }, old = { .unused_for = 3600 };
+	const struct timespec long_ago[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
+	char a[CACHEDIR_NAME_SIZE], b[CACHEDIR_NAME_SIZE];
+	auto_free char *lock = NULL;
+	struct gc_result result = prune(f, true); /* no cache was ever made */
+
+	assert_int_equal(result.caches, 0);
+	put_cache(f, "../../../etc", "12345", a);
+	put_cache(f, "other", "1234567", b);
+	assert_int_equal(strlen(a), strlen("caches/") + DIGEST_HEX);
+	assert_true(cachedir_is_made(f->store, a));
+	result = prune(f, false);
+	assert_int_equal(result.caches, 0);
+	assert_true(cachedir_is_made(f->store, a));
+
+	assert_ok(f, store_lock_exclusive(f->store, &f->err));
+	assert_ok(f, gc_run(f->store, &dry, &result, &f->err));
+	assert_int_equal(result.caches, 2);
+	assert_true(cachedir_is_made(f->store, b));
+	result = (struct gc_result)GC_RESULT_INIT;
+	lock = xasprintf("%s/lock", a);
+	assert_int_equal(utimensat(store_dirfd(f->store), lock, long_ago, 0), 0);
+	assert_ok(f, gc_run(f->store, &old, &result, &f->err));
+	store_unlock_exclusive(f->store);
+	assert_int_equal(result.caches, 1);
+	assert_false(cachedir_is_made(f->store, a));
+	assert_true(cachedir_is_made(f->store, b));
+
+	result = prune(f, true);
+	assert_int_equal(result.caches, 1);
+	assert_true(result.bytes >= 7);
+	assert_false(cachedir_is_made(f->store, b));
+}
+
+static void locks_of_caches(void **state)
+{
+	struct fixture *f = *state;
+	char name[CACHEDIR_NAME_SIZE], second[CACHEDIR_NAME_SIZE];
+	auto_fd int a = -1;
+	auto_fd int b = -1;
+	auto_fd int c = -1;
+
+	cachedir_name("x", 1, 0, name);
+	cachedir_name("x", 1, 1, second);
+	assert_string_not_equal(name, second);
+	a = cachedir_open(f->store, name, "x", &f->err);
+	b = cachedir_open(f->store, name, "x", &f->err);
+	c = cachedir_open(f->store, name, "x", &f->err);
+	assert_int_equal(cachedir_try_lock(a, false, &f->err), 1);
+	assert_int_equal(cachedir_try_lock(b, false, &f->err), 1);
+	assert_int_equal(cachedir_try_lock(c, true, &f->err), 0);
+	a = close_fd(a);
+	b = close_fd(b);
+	assert_int_equal(cachedir_try_lock(c, true, &f->err), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +451,8 @@ int main(void)
 		store_test(dry_run_counts_and_changes_nothing),
 		store_test(orphans_and_leftovers_are_swept_and_strangers_stay),
 		store_test(folders_of_other_ids_are_left_to_a_worker),
+		store_test(caches_go_with_all_or_by_age),
+		store_test(locks_of_caches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
