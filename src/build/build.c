@@ -9,7 +9,7 @@
 #include "base/auto.h"
 #include "base/fsutil.h"
 #include "base/mem.h"
-#include "build/context.h"
+#include "build/context_load.h"
 #include "build/parallel.h"
 #include "build/plan.h"
 #include "build/solve.h"
@@ -27,6 +27,7 @@ void build_options_release(struct build_options *o)
 	strv_release(&o->labels);
 	strv_release(&o->tags);
 	strv_release(&o->no_cache_filter);
+	strv_release(&o->build_contexts);
 	free(o->platforms);
 	for (size_t i = 0; i < o->noutputs; i++)
 		output_release(&o->outputs[i]);
@@ -118,7 +119,7 @@ static int build_context(struct session *s, const struct build_options *o, struc
 		rc = export_plan(s, o, &plan, &ret->image, err);
 	if (rc == 0)
 		rc = store_sync(s->store, err);
-	plan_release(&plan);
+	plan_release(s, &plan);
 	dockerfile_free(df);
 	return rc;
 }
@@ -131,13 +132,13 @@ int build_run(struct session *s, const struct build_options *options, struct bui
 	memset(ret, 0, sizeof(*ret));
 	ret->dockerfile_text = (struct strbuf)STRBUF_INIT;
 	ret->step_log = (struct strbuf)STRBUF_INIT;
-	if (context_open(options->context, options->dockerfile, &context, err) < 0)
-		return -1;
+	if (context_load(s, options->context, options->dockerfile, plan_keeps_git_dir(options), &context, err) < 0)
+		return s->cancelled == SESSION_INTERRUPTED ? err_set(err, ERR_CANCELLED, "interrupted") : -1;
 	ret->dockerfile_name = xstrdup(context.dockerfile_name);
 	rc = build_context(s, options, &context, ret, err);
 	if (rc < 0) /* for the excerpt that goes with the message */
 		strbuf_add(&ret->dockerfile_text, context.dockerfile.buf, context.dockerfile.len);
-	context_release(&context);
+	context_drop(s, &context);
 	if (rc < 0 && s->cancelled == SESSION_INTERRUPTED)
 		return err_set(err, ERR_CANCELLED, "interrupted");
 	return rc;

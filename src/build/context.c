@@ -63,22 +63,47 @@ static int read_ignore(struct context *c, const char *file, struct err *err)
 	return 0;
 }
 
+static int open_folder(struct context *c, const char *path, struct err *err)
+{
+	int missing;
+
+	c->path = xstrdup(path);
+	c->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c->fd >= 0)
+		return 0;
+	missing = errno == ENOENT || errno == ENOTDIR;
+	err_sys(err, "cannot open the build context '%s'", path);
+	if (missing)
+		err->kind = ERR_NOT_FOUND;
+	return -1;
+}
+
+int context_open_folder(const char *path, struct context *ret, struct err *err)
+{
+	struct context c = CONTEXT_INIT;
+	auto_strbuf text = STRBUF_INIT;
+	struct err e = ERR_INIT;
+
+	if (open_folder(&c, path, err) < 0) {
+		context_release(&c);
+		return -1;
+	}
+	if (read_file(c.fd, ".dockerignore", IGNORE_FILE_MAX, &text, &e) == 0) {
+		c.ignore = strbuf_take(&text);
+	} else if (e.kind != ERR_NOT_FOUND) {
+		*err = e;
+		context_release(&c);
+		return -1;
+	}
+	*ret = c;
+	return 0;
+}
+
 int context_open(const char *path, const char *file, struct context *ret, struct err *err)
 {
 	struct context c = CONTEXT_INIT;
 
-	c.path = xstrdup(path);
-	c.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (c.fd < 0) {
-		int missing = errno == ENOENT || errno == ENOTDIR;
-
-		err_sys(err, "cannot open the build context '%s'", path);
-		if (missing)
-			err->kind = ERR_NOT_FOUND;
-		context_release(&c);
-		return -1;
-	}
-	if (read_dockerfile(&c, file, err) < 0 || read_ignore(&c, file, err) < 0) {
+	if (open_folder(&c, path, err) < 0 || read_dockerfile(&c, file, err) < 0 || read_ignore(&c, file, err) < 0) {
 		context_release(&c);
 		return -1;
 	}
@@ -92,6 +117,7 @@ void context_release(struct context *c)
 	free(c->path);
 	free(c->dockerfile_name);
 	free(c->ignore);
+	free(c->tmp);
 	strbuf_release(&c->dockerfile);
 	*c = (struct context)CONTEXT_INIT;
 }

@@ -32,6 +32,7 @@ void op_free(struct op *op)
 	resolved_image_free(op->image);
 	step_spec_release(&op->step);
 	copy_spec_release(&op->copy);
+	free(op->origins);
 	free(op->name);
 	free(op);
 }

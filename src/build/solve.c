@@ -15,7 +15,8 @@ void solve_content_key(const struct op *op, const char *purpose, const uint8_t *
 	struct snapchain below = SNAPCHAIN_INIT;
 	auto_strbuf text = STRBUF_INIT;
 
-	op_chain(op->base, &below);
+	if (!op->link)
+		op_chain(op->base, &below);
 	wire_put_str(&text, purpose);
 	wire_put_bytes(&text, op->self, DIGEST_SIZE);
 	for (size_t i = 0; i < below.len; i++)
@@ -137,7 +138,7 @@ static struct op *next_ready(const struct plan *plan, bool *ret_left)
 		if (op->state != OP_WANTED)
 			continue;
 		*ret_left = true;
-		if (is_ready(op->base) && is_ready(op->from))
+		if ((op->link || is_ready(op->base)) && is_ready(op->from))
 			return op;
 	}
 	return NULL;
@@ -244,7 +245,7 @@ int solve(struct solver *s, struct err *err)
 	bool any = false;
 
 	for (struct op *op = s->plan->first; op; op = op->next)
-		op->fresh = op->no_cache || (op->base && op->base->fresh) || (op->from && op->from->fresh);
+		op->fresh = op->no_cache || (op->base && !op->link && op->base->fresh) || (op->from && op->from->fresh);
 	for (size_t i = 0; i < s->plan->ntargets; i++)
 		if (want(s, s->plan->targets[i].tip, err) < 0)
 			return -1;

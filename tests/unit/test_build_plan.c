@@ -66,7 +66,7 @@ static void make(struct result *r, const char *text)
 
 static void end(struct result *r)
 {
-	plan_release(&r->plan);
+	plan_release(&session, &r->plan);
 	dockerfile_free(r->df);
 	build_options_release(&r->options);
 }
