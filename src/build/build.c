@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -28,6 +29,7 @@ void build_options_release(struct build_options *o)
 	strv_release(&o->tags);
 	strv_release(&o->no_cache_filter);
 	strv_release(&o->build_contexts);
+	annotations_release(&o->annotations);
 	free(o->platforms);
 	for (size_t i = 0; i < o->noutputs; i++)
 		output_release(&o->outputs[i]);
@@ -59,13 +61,33 @@ static struct layer_want layer_wanted(const struct build_options *o)
 	return want;
 }
 
+/* Whether one platform makes an index too; BUILDKIT_MULTI_PLATFORM says so (2.10). */
+static int wants_index(const struct build_options *o, bool *ret, struct err *err)
+{
+	const char *value = strv_env_get(&o->build_args, "BUILDKIT_MULTI_PLATFORM");
+	bool yes = value && (strcmp(value, "1") == 0 || strcasecmp(value, "true") == 0);
+
+	if (value && !yes && o->nplatforms > 1)
+		return err_set(err, ERR_USAGE,
+			"conflicting config: returning multiple target platforms is not allowed");
+	if (!yes && o->nplatforms < 2 && annotations_need_index(&o->annotations))
+		return err_set(err, ERR_USAGE,
+			"annotations of an index need one: build for several platforms, or with --build-arg "
+			"BUILDKIT_MULTI_PLATFORM=1");
+	*ret = yes;
+	return 0;
+}
+
 static int export_plan(struct session *s, const struct build_options *o, const struct plan *plan,
 	struct export_result *ret, struct err *err)
 {
 	auto_free struct build_product *products = xcalloc(plan->ntargets, sizeof(*products));
 	struct export_options e = { .outputs = o->outputs, .noutputs = o->noutputs, .tags = &o->tags,
-		.epoch = o->epoch, .stdout_fd = STDOUT_FILENO };
+		.epoch = o->epoch, .stdout_fd = STDOUT_FILENO, .annotations = &o->annotations };
 	int rc;
+
+	if (wants_index(o, &e.index_always, err) < 0)
+		return -1;
 
 	for (size_t i = 0; i < plan->ntargets; i++) {
 		products[i].platform = plan->targets[i].platform;

@@ -18,6 +18,7 @@ struct build_options {
 	struct strv build_args; /* NAME=value */
 	struct strv labels;     /* pairs (oci/descriptor.h) */
 	struct strv tags;       /* -t, as written */
+	struct annotations annotations;
 	struct platform *platforms;
 	size_t nplatforms;      /* 0: the host's */
 	struct output *outputs;

@@ -55,6 +55,7 @@ struct op {
 	struct step_spec step;        /* OP_RUN: all but the folders */
 	struct copy_spec copy;        /* OP_COPY: all but the trees and results */
 
+	bool tree_ready;   /* it and all below it are CACHED or DONE: the solver's note */
 	int64_t snapshot;  /* CACHED or DONE, but for an image */
 	bool want_folder;  /* a step will enter the tree: make files, not a layer */
 	unsigned vertex;   /* its number in the progress; 0: not shown yet */

@@ -125,9 +125,21 @@ static int report_cached(struct solver *s, struct err *err)
 
 /* ---- running ---- */
 
-static bool is_ready(const struct op *op)
+/*
+ * Whether the whole tree that ends with op is there. What is cached, or linked, may be so before what is below it. Once
+ * true it stays so, and is noted: a chain may be ten thousand long.
+ */
+static bool is_ready(struct op *op)
 {
-	return !op || op->state == OP_CACHED || op->state == OP_DONE;
+	struct op *o = op;
+
+	while (o && !o->tree_ready && (o->state == OP_CACHED || o->state == OP_DONE))
+		o = o->base;
+	if (o && !o->tree_ready)
+		return false;
+	if (op)
+		op->tree_ready = true;
+	return true;
 }
 
 /* The next operation whose inputs are there; NULL when none is. *ret_left: whether any is still to do. */
