@@ -302,7 +302,7 @@ int context_load_named(struct session *s, const char *name, const char *value, s
 
 	if (!is_remote(value)) {
 		if (strstr(value, "://"))
-			return err_set(err, ERR_USAGE, "unsupported context source %.*s for %s",
+			return err_set(err, ERR_INPUT, "unsupported context source %.*s for %s",
 				(int)strcspn(value, ":"), value, name);
 		return context_open_folder(value, ret, err) < 0 ? err_wrap(err, "context '%s'", name) : 0;
 	}

@@ -17,7 +17,7 @@ int context_load(struct session *s, const char *text, const char *file, bool kee
 	struct err *err);
 /*
  * Open the named context name with a value that is no image: a folder with its own ignore file, a git repository, or a
- * URL (of an archive, else of a file that is called "context"). Returns as context_load().
+ * URL (of an archive, else of a file that is called "context"). Returns as context_load(); ERR_INPUT for any other kind.
  */
 int context_load_named(struct session *s, const char *name, const char *value, struct context *ret, struct err *err);
 /* Close, free, and remove the temporary folder; accepts CONTEXT_INIT. */

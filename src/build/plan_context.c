@@ -120,7 +120,7 @@ static int load_named(struct planner *p, struct stage_state *st, const char *nam
 	if (strcmp(value, IMAGE_PREFIX "scratch") == 0)
 		return 0;
 	if (begins(value, TARGET_PREFIX))
-		return err_set(err, ERR_USAGE,
+		return err_set(err, ERR_INPUT,
 			"context '%s': '%s' means a target of a bake file; name the stage with COPY --from", name, value);
 	if (begins(value, IMAGE_PREFIX) || begins(value, LAYOUT_PREFIX)) {
 		*ret_image = plan_image(p, st, value, in, as_step, err);

@@ -11,7 +11,7 @@ struct named_context; /* one that was loaded, kept in the plan */
 /*
  * Begin the stage st with the named context called name, which stands for a stage or an image: its files and, of an
  * image, its config. Only those that are used are loaded.
- * Returns 1, 0 when there is none of that name, or -1 and *err: ERR_USAGE (a value of an unknown kind), and as
+ * Returns 1, 0 when there is none of that name, or -1 and *err: ERR_INPUT (a value of an unknown kind), and as
  * image_resolve() and context_load_named().
  */
 int plan_start_named(struct planner *p, struct stage_state *st, const char *name, struct err *err);

@@ -327,10 +327,13 @@ static void mistakes_name_their_line(void **state)
 	refused("FROM --platform=$nothing scratch\n", 1, "empty platform value from expression $nothing");
 	refused("FROM scratch\nRUN --mount=type=cache,target=/c x\n", 2,
 		"dockerfile parse error on line 2: RUN --mount is not supported by this whittle");
-	refused("FROM scratch\nCOPY --link a b\n", 2,
-		"dockerfile parse error on line 2: COPY --link is not supported by this whittle");
-	refused("FROM scratch\nADD https://example.org/x /x\n", 2,
-		"dockerfile parse error on line 2: ADD of a URL is not supported by this whittle");
+	refused("FROM scratch\nCOPY https://example.org/x /x\n", 2, "source can't be a URL for COPY");
+	refused("FROM scratch\nCOPY git@example.org:x /x\n", 2, "source can't be a git ref for COPY");
+	refused("FROM scratch\nADD --checksum=md5:00 https://example.org/x /x\n", 2, "unsupported digest algorithm: md5:00");
+	refused("FROM scratch\nADD --checksum=sha256:00 a /x\n", 2, "checksum requires HTTP(S) or Git sources");
+	refused("FROM scratch\nADD --checksum=sha256:00 a b /x/\n", 2,
+		"checksum can't be specified for multiple sources");
+	refused("FROM scratch\nADD https://example.org/r.git?tag=a&branch=b /x\n", 2, "branch conflicts with tag");
 	refused("FROM scratch\nRUN --security=insecure x\n", 2,
 		"RUN --security=insecure: steps never run without the sandbox");
 	refused("FROM scratch\nSTOPSIGNAL SIGNONSENSE\n", 2, "invalid signal: SIGNONSENSE");
