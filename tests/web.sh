@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Sourced by tests that fetch: a web server on loopback (tests/fixtures/web.py) and git repositories in its folder.
 
 web_says_port() {

@@ -97,14 +97,14 @@ static int check_ref(const char *ref, struct err *err)
 /* Neither user, host nor path may begin with what a program they are handed to takes for an option. */
 static int check_remote(const char *remote, struct err *err)
 {
-	const char *host = strstr(remote, "://");
-	bool scp = !host;
+	size_t scheme = strspn(remote, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+	bool scp = strncmp(remote + scheme, "://", 3) != 0;
+	const char *host = scp ? remote : remote + scheme + 3;
 	const char *at;
 
 	for (const char *p = remote; *p; p++)
 		if (iscntrl((unsigned char)*p) || isspace((unsigned char)*p))
 			return err_set(err, ERR_INPUT, "a blank or control character in a git URL");
-	host = host ? host + 3 : remote;
 	at = strchr(host, '@');
 	if (*host == '-' || (at && at < host + strcspn(host, "/") && at[1] == '-'))
 		return err_set(err, ERR_INPUT, "the host of the git URL '%s' begins with '-'", remote);

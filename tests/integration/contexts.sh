@@ -53,20 +53,20 @@ echo file >c/file
 echo other >c/other
 mkdir -p c/sub/dir
 echo deep >c/sub/dir/deep
-printf '%s\n' 'FROM scratch' 'COPY sub /from-stdin' >df
+printf '%s\n' 'FROM scratch' 'COPY sub /from-stdin' >dockerfile1
 
-stdin=df
+stdin=dockerfile1
 builds "the Dockerfile on stdin, a folder as the context (-f -)" c -f -
 like "$(line_of /from-stdin/dir/deep)" file "copies from the folder"
 stdin=/dev/null
 refuses 2 "can't use stdin for both" "both on stdin" - -f -
 
-stdin=df2
-printf '%s\n' 'FROM scratch' 'COPY <<EOF /x' 'text' 'EOF' >df2
+stdin=dockerfile2
+printf '%s\n' 'FROM scratch' 'COPY <<EOF /x' 'text' 'EOF' >dockerfile2
 builds "a Dockerfile alone on stdin (-)" -
 is "$(cat_in "$layout" /x)" text "is built with an empty context"
 refuses 2 'ambiguous Dockerfile source' "with -f besides" - -f other
-stdin=df
+stdin=dockerfile1
 refuses 6 '"/sub": not found' "and has nothing to copy" -
 stdin=/dev/null
 refuses 3 'cannot be empty' "nothing on stdin" -
@@ -114,8 +114,8 @@ refuses 6 "no 'nothing' in the build context" "a Dockerfile that it lacks" - -f 
 refuses 1 "leads out of the build context" "one outside of it" - -f ../../x
 
 # --- URLs ------------------------------------------------------------------------------------------------
-cp c.tar.gz df2 "$web/"
-mv "$web/df2" "$web/plain.txt"
+cp c.tar.gz dockerfile2 "$web/"
+mv "$web/dockerfile2" "$web/plain.txt"
 stdin=/dev/null
 for user in "${users[@]}"; do
 	builds "$user: an archive by URL (233)" "$url/c.tar.gz"
@@ -204,7 +204,7 @@ refuses 1 'hard' "a hard link to a file of the host" -
 stdin=fine.tar
 builds "links that lead out" -
 like "$(line_of /l)" 'link .* -> /etc/passwd' "are copied as links"
-tar -C c --transform 's,Dockerfile,df,' -cf link.tar Dockerfile
+tar -C c --transform 's,Dockerfile,other,' -cf link.tar Dockerfile
 mkdir -p lk && ln -sf /etc/passwd lk/Dockerfile && tar -C lk -rf link.tar Dockerfile
 stdin=link.tar
 refuses 1 'leads out of the build context' "a Dockerfile that is a link to a file of the host (34)" -

@@ -121,6 +121,8 @@ static void what_git_could_take_for_something_else(void **state)
 	fails("ssh://u@-oProxyCommand=x/r", "begins with '-'");
 	fails("git@-h:r", "begins with '-'");
 	fails("git@h:-r", "begins with '-'");
+	fails("-u@h:x", "begins with '-'");
+	fails("-u@h:/x://y", "begins with '-'");
 	fails("ssh://h/a b", "blank or control character");
 	memset(longer + strlen(longer), 'a', GITURL_MAX);
 	memcpy(longer + GITURL_MAX + 10, ".git", 5);
