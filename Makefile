@@ -26,7 +26,7 @@ CFLAGS   ?= -g
 # pulls in ICU and XML. libcurl (33 libraries) is loaded when a registry is first asked (src/registry/curl_lazy.h).
 STATIC   ?= 1
 lib       = $(if $(filter /%,$(if $(filter 1,$(STATIC)),$(shell $(CC) -print-file-name=lib$(1).a))),-l:lib$(1).a,-l$(1))
-LDLIBS   := $(foreach l,archive zstd sqlite3 seccomp cap jansson crypto z,$(call lib,$(l))) \
+LDLIBS   := $(foreach l,archive bz2 lzma lz4 zstd sqlite3 seccomp cap jansson crypto z,$(call lib,$(l))) \
             $(if $(isal),-lisal) -lm -ldl -lpthread
 LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 ifeq ($(MODE),asan)

@@ -28,6 +28,15 @@ void sha256_buf(const void *data, size_t n, uint8_t out[DIGEST_SIZE]);
 /* Hash one buffer into a digest string. */
 void sha256_buf_str(const void *data, size_t n, char out[DIGEST_STR_SIZE]);
 
+#define DIGEST_ANY_HEX_MAX 128 /* hex digits of the longest hash below */
+/* Hex digits of the hash called algorithm ("sha256", "sha384", "sha512"); 0 for any other. */
+size_t digest_hex_len(const char *algorithm);
+/*
+ * Hash the regular file fd from its start to its end. Returns 0 and lower-case hex digits, or -1 with errno set (EINVAL:
+ * not one of these algorithms).
+ */
+int digest_file(int fd, const char *algorithm, char ret[DIGEST_ANY_HEX_MAX + 1]);
+
 /* Whether s is exactly "sha256:" and 64 lower-case hex digits. */
 bool digest_valid(const char *s);
 /* The 64 hex digits of a valid digest string; points into it. */

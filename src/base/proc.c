@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +25,8 @@
  * larger.
  */
 #define CLOSE_MAX 65536
+
+#define CANCEL_LOOK_MS 100 /* how soon a waiting parent sees the cancel flag */
 
 /* Both ends close on exec; released by scope. */
 struct pipe_pair {
@@ -108,7 +112,8 @@ static int place_fds(int output_w, int *exec_w)
  * In the child, between fork and exec: only async-signal-safe calls, since the parent may have
  * threads. Sends errno up exec_w when the program cannot be started.
  */
-static _Noreturn void child(const char *const argv[], int output_w, int exec_w)
+static _Noreturn void child(const char *const argv[], const struct proc_options *o, pid_t parent, int output_w,
+	int exec_w)
 {
 	int error;
 	ssize_t ignored;
@@ -116,8 +121,19 @@ static _Noreturn void child(const char *const argv[], int output_w, int exec_w)
 	if (place_fds(output_w, &exec_w) == 0) {
 		close_from(EXEC_FD + 1);
 		reset_signals();
+		if (o) {
+			setpgid(0, 0);
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (getppid() != parent) /* it died before it was asked for */
+				_exit(127);
+			if (o->mask)
+				umask(o->mask);
+		}
 		/* execvp() has had no const since 1988, and changes nothing */
-		execvp(argv[0], (char *const *)(uintptr_t)argv);
+		if (o && o->env)
+			execvpe(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)o->env);
+		else
+			execvp(argv[0], (char *const *)(uintptr_t)argv);
 	}
 	error = errno;
 	ignored = write(exec_w, &error, sizeof(error));
@@ -152,14 +168,16 @@ static bool take_output(int fd, struct strbuf *output, size_t *room)
  * kernel has pidfds (5.3), until the program itself ended, since a helper may leave a daemon
  * behind.
  */
-static void collect(int fd, pid_t pid, struct strbuf *output, size_t max)
+static void collect(int fd, pid_t pid, const volatile sig_atomic_t *cancel, struct strbuf *output, size_t max)
 {
 	auto_fd int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct pollfd wait[2] = {{.fd = fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
 
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	for (;;) {
-		if (poll(wait, 2, -1) < 0 && errno != EINTR)
+		if (cancel && *cancel)
+			kill(-pid, SIGKILL);
+		if (poll(wait, 2, cancel ? CANCEL_LOOK_MS : -1) < 0 && errno != EINTR)
 			return;
 		/* seen before the read: what the program wrote is in the pipe by now */
 		if (wait[1].revents) {
@@ -205,12 +223,14 @@ static bool is_in_path(const char *name)
 	}
 }
 
-int proc_run(const char *const argv[], struct strbuf *output, size_t max, struct err *err)
+static int run(const char *const argv[], const struct proc_options *o, struct strbuf *output, size_t max,
+	struct err *err)
 {
 	auto_pipe out = {-1, -1}, exec = {-1, -1};
+	const volatile sig_atomic_t *cancel = o ? o->cancel : NULL;
 	int error = 0, status = 0;
+	pid_t pid, parent = getpid();
 	ssize_t got;
-	pid_t pid;
 
 	if (pipe_open(&out) < 0 || pipe_open(&exec) < 0)
 		return err_sys(err, "cannot make a pipe for '%s'", argv[0]);
@@ -218,13 +238,13 @@ int proc_run(const char *const argv[], struct strbuf *output, size_t max, struct
 	if (pid < 0)
 		return err_sys(err, "cannot fork to run '%s'", argv[0]);
 	if (pid == 0)
-		child(argv, out.w, exec.w);
+		child(argv, o, parent, out.w, exec.w);
 	out.w = close_fd(out.w);
 	exec.w = close_fd(exec.w);
 
 	got = read_full(exec.r, &error, sizeof(error));
 	if (got == 0)
-		collect(out.r, pid, output, max);
+		collect(out.r, pid, cancel, output, max);
 	if (wait_for(pid, &status) < 0)
 		return err_sys(err, "cannot wait for '%s'", argv[0]);
 	if (got == sizeof(error) && (error == ENOENT || (error == EACCES && !is_in_path(argv[0]))))
@@ -234,5 +254,18 @@ int proc_run(const char *const argv[], struct strbuf *output, size_t max, struct
 		errno = got == sizeof(error) ? error : EIO;
 		return err_sys(err, "cannot run '%s'", argv[0]);
 	}
+	if (cancel && *cancel)
+		return err_set(err, ERR_CANCELLED, "interrupted");
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int proc_run(const char *const argv[], struct strbuf *output, size_t max, struct err *err)
+{
+	return run(argv, NULL, output, max, err);
+}
+
+int proc_run_with(const char *const argv[], const struct proc_options *options, struct strbuf *output, size_t max,
+	struct err *err)
+{
+	return run(argv, options, output, max, err);
 }

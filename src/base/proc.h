@@ -2,7 +2,9 @@
 #ifndef WHITTLE_BASE_PROC_H
 #define WHITTLE_BASE_PROC_H
 
+#include <signal.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/strbuf.h"
@@ -14,5 +16,18 @@
  * ERR_SYSTEM. Blocks. No descriptor but 0, 1, 2 reaches the program.
  */
 int proc_run(const char *const argv[], struct strbuf *output, size_t max, struct err *err);
+
+/* What a program may be given that reads what strangers wrote. */
+struct proc_options {
+	const char *const *env;              /* its whole environment, NULL-terminated; NULL: that of this process */
+	mode_t mask;                         /* its umask; 0: that of this process */
+	const volatile sig_atomic_t *cancel; /* non-zero: it is killed, and the result is ERR_CANCELLED; or NULL */
+};
+/*
+ * proc_run() with options: the program leads a process group of its own that is killed as a whole, and dies with this
+ * process. Raises ERR_CANCELLED besides.
+ */
+int proc_run_with(const char *const argv[], const struct proc_options *options, struct strbuf *output, size_t max,
+	struct err *err);
 
 #endif

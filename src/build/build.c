@@ -4,12 +4,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/auto.h"
 #include "base/fsutil.h"
 #include "base/mem.h"
-#include "build/context.h"
+#include "build/context_load.h"
 #include "build/parallel.h"
 #include "build/plan.h"
 #include "build/solve.h"
@@ -29,6 +30,8 @@ void build_options_release(struct build_options *o)
 	strv_release(&o->no_cache_filter);
 	secrets_release(&o->secrets);
 	agents_release(&o->agents);
+	strv_release(&o->build_contexts);
+	annotations_release(&o->annotations);
 	free(o->platforms);
 	for (size_t i = 0; i < o->noutputs; i++)
 		output_release(&o->outputs[i]);
@@ -61,13 +64,33 @@ static struct layer_want layer_wanted(const struct build_options *o)
 	return want;
 }
 
+/* Whether one platform makes an index too; BUILDKIT_MULTI_PLATFORM says so (2.10). */
+static int wants_index(const struct build_options *o, bool *ret, struct err *err)
+{
+	const char *value = strv_env_get(&o->build_args, "BUILDKIT_MULTI_PLATFORM");
+	bool yes = value && (strcmp(value, "1") == 0 || strcasecmp(value, "true") == 0);
+
+	if (value && !yes && o->nplatforms > 1)
+		return err_set(err, ERR_USAGE,
+			"conflicting config: returning multiple target platforms is not allowed");
+	if (!yes && o->nplatforms < 2 && annotations_need_index(&o->annotations))
+		return err_set(err, ERR_USAGE,
+			"annotations of an index need one: build for several platforms, or with --build-arg "
+			"BUILDKIT_MULTI_PLATFORM=1");
+	*ret = yes;
+	return 0;
+}
+
 static int export_plan(struct session *s, const struct build_options *o, const struct plan *plan,
 	struct export_result *ret, struct err *err)
 {
 	auto_free struct build_product *products = xcalloc(plan->ntargets, sizeof(*products));
 	struct export_options e = { .outputs = o->outputs, .noutputs = o->noutputs, .tags = &o->tags,
-		.epoch = o->epoch, .stdout_fd = STDOUT_FILENO };
+		.epoch = o->epoch, .stdout_fd = STDOUT_FILENO, .annotations = &o->annotations };
 	int rc;
+
+	if (wants_index(o, &e.index_always, err) < 0)
+		return -1;
 
 	for (size_t i = 0; i < plan->ntargets; i++) {
 		products[i].platform = plan->targets[i].platform;
@@ -162,7 +185,7 @@ static int build_context(struct session *s, const struct build_options *o, struc
 		rc = export_plan(s, o, &plan, &ret->image, err);
 	if (rc == 0)
 		rc = store_sync(s->store, err);
-	plan_release(&plan);
+	plan_release(s, &plan);
 	dockerfile_free(df);
 	return rc;
 }
@@ -175,13 +198,13 @@ int build_run(struct session *s, const struct build_options *options, struct bui
 	memset(ret, 0, sizeof(*ret));
 	ret->dockerfile_text = (struct strbuf)STRBUF_INIT;
 	ret->step_log = (struct strbuf)STRBUF_INIT;
-	if (context_open(options->context, options->dockerfile, &context, err) < 0)
-		return -1;
+	if (context_load(s, options->context, options->dockerfile, plan_keeps_git_dir(options), &context, err) < 0)
+		return s->cancelled == SESSION_INTERRUPTED ? err_set(err, ERR_CANCELLED, "interrupted") : -1;
 	ret->dockerfile_name = xstrdup(context.dockerfile_name);
 	rc = build_context(s, options, &context, ret, err);
 	if (rc < 0 || ret->lint.n) /* for the excerpts that go with messages */
 		strbuf_add(&ret->dockerfile_text, context.dockerfile.buf, context.dockerfile.len);
-	context_release(&context);
+	context_drop(s, &context);
 	if (rc < 0 && s->cancelled == SESSION_INTERRUPTED)
 		return err_set(err, ERR_CANCELLED, "interrupted");
 	return rc;

@@ -13,12 +13,14 @@
 enum build_network { BUILD_NETWORK_DEFAULT, BUILD_NETWORK_HOST, BUILD_NETWORK_NONE };
 
 struct build_options {
-	const char *context;    /* a folder */
-	const char *dockerfile; /* -f: a path, "-" for stdin, NULL: Dockerfile in the context */
+	const char *context;    /* a folder, "-", a git repository or a URL (build/context_load.h) */
+	const char *dockerfile; /* -f: a path, "-" for stdin, a URL, NULL: Dockerfile in the context */
+	struct strv build_contexts; /* pairs of name and value: --build-context */
 	const char *target;     /* stage name or NULL */
 	struct strv build_args; /* NAME=value */
 	struct strv labels;     /* pairs (oci/descriptor.h) */
 	struct strv tags;       /* -t, as written */
+	struct annotations annotations;
 	struct platform *platforms;
 	size_t nplatforms;      /* 0: the host's */
 	struct output *outputs;

@@ -39,6 +39,14 @@ static int read_dockerfile(struct context *c, const char *file, struct err *err)
 	return -1;
 }
 
+static int take_ignore(struct context *c, struct strbuf *text, struct err *err)
+{
+	if (strlen(text->buf) != text->len)
+		return err_set(err, ERR_INPUT, "the ignore file holds a NUL byte (is it a text file?)");
+	c->ignore = strbuf_take(text);
+	return 0;
+}
+
 /* "<Dockerfile>.dockerignore" beside the Dockerfile comes before ".dockerignore" in the context. */
 static int read_ignore(struct context *c, const char *file, struct err *err)
 {
@@ -60,28 +68,54 @@ static int read_ignore(struct context *c, const char *file, struct err *err)
 			return -1;
 		}
 	}
-	if (strlen(text.buf) != text.len)
-		return err_set(err, ERR_INPUT, "the ignore file holds a NUL byte (is it a text file?)");
-	c->ignore = strbuf_take(&text);
-	return 0;
+	return take_ignore(c, &text, err);
+}
+
+static int open_folder(struct context *c, const char *path, struct err *err)
+{
+	int missing;
+
+	c->path = xstrdup(path);
+	c->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c->fd >= 0)
+		return 0;
+	missing = errno == ENOENT || errno == ENOTDIR;
+	err_sys(err, "cannot open the build context '%s'", path);
+	if (missing)
+		err->kind = ERR_NOT_FOUND;
+	return -1;
+}
+
+int context_open_folder(const char *path, struct context *ret, struct err *err)
+{
+	struct context c = CONTEXT_INIT;
+	auto_strbuf text = STRBUF_INIT;
+	struct err e = ERR_INIT;
+	int rc;
+
+	if (open_folder(&c, path, err) < 0) {
+		context_release(&c);
+		return -1;
+	}
+	if (read_file(c.fd, ".dockerignore", CONTEXT_IGNORE_MAX, &text, &e) < 0) {
+		rc = e.kind == ERR_NOT_FOUND ? 0 : -1;
+		if (rc < 0)
+			*err = e;
+	} else {
+		rc = take_ignore(&c, &text, err);
+	}
+	if (rc < 0)
+		context_release(&c);
+	else
+		*ret = c;
+	return rc;
 }
 
 int context_open(const char *path, const char *file, struct context *ret, struct err *err)
 {
 	struct context c = CONTEXT_INIT;
 
-	c.path = xstrdup(path);
-	c.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (c.fd < 0) {
-		int missing = errno == ENOENT || errno == ENOTDIR;
-
-		err_sys(err, "cannot open the build context '%s'", path);
-		if (missing)
-			err->kind = ERR_NOT_FOUND;
-		context_release(&c);
-		return -1;
-	}
-	if (read_dockerfile(&c, file, err) < 0 || read_ignore(&c, file, err) < 0) {
+	if (open_folder(&c, path, err) < 0 || read_dockerfile(&c, file, err) < 0 || read_ignore(&c, file, err) < 0) {
 		context_release(&c);
 		return -1;
 	}
@@ -95,6 +129,7 @@ void context_release(struct context *c)
 	free(c->path);
 	free(c->dockerfile_name);
 	free(c->ignore);
+	free(c->tmp);
 	strbuf_release(&c->dockerfile);
 	*c = (struct context)CONTEXT_INIT;
 }

@@ -1,6 +1,12 @@
-/* The build context: a folder of the user, its Dockerfile and its ignore file (dockerfile.md 4.1, 5.3). */
+/*
+ * The build context, its Dockerfile and its ignore file (dockerfile.md 4.1, 5.3), and named contexts that are folders (5.4):
+ * a folder of the user, or a folder of the store with what was fetched or unpacked.
+ */
 #ifndef WHITTLE_BUILD_CONTEXT_H
 #define WHITTLE_BUILD_CONTEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/strbuf.h"
@@ -14,6 +20,9 @@ struct context {
 	char *dockerfile_name; /* for messages */
 	struct strbuf dockerfile;
 	char *ignore;          /* text of the ignore file, or NULL */
+	char *tmp;             /* its folder relative to the store, removed by context_drop(); NULL: the user's */
+	bool fixed_mtime;      /* its files count as of one time: those of a checkout are of its making */
+	int64_t mtime;
 };
 #define CONTEXT_INIT { .fd = -1, .dockerfile = STRBUF_INIT }
 
@@ -23,6 +32,8 @@ struct context {
  * Dockerfile), ERR_INPUT (too large, not a regular file), ERR_SYSTEM.
  */
 int context_open(const char *path, const char *file, struct context *ret, struct err *err);
+/* The same for a named context: no Dockerfile, and the ignore file is the folder's own. */
+int context_open_folder(const char *path, struct context *ret, struct err *err);
 /* Close and free; accepts CONTEXT_INIT. */
 void context_release(struct context *c);
 

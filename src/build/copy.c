@@ -21,6 +21,8 @@
 #include "sandbox/mounts.h"
 #include "sandbox/rootfs.h"
 
+#define COPY_ROOTS_MAX 4096 /* fetched sources of one ADD: a line of a Dockerfile holds no more */
+
 /* ---- the spec as bytes ---- */
 
 void copy_spec_release(struct copy_spec *spec)
@@ -29,6 +31,10 @@ void copy_spec_release(struct copy_spec *spec)
 	strv_release(&spec->from_folders);
 	strv_release(&spec->from_indexes);
 	strv_release(&spec->sources);
+	free(spec->args);
+	for (size_t i = 0; i < spec->nroots; i++)
+		free(spec->roots[i].folder);
+	free(spec->roots);
 	strv_release(&spec->file_names);
 	strv_release(&spec->file_contents);
 	strv_release(&spec->excludes);
@@ -44,6 +50,55 @@ void copy_spec_release(struct copy_spec *spec)
 	*spec = (struct copy_spec)COPY_SPEC_INIT;
 }
 
+static void put_roots(const struct copy_spec *spec, struct strbuf *payload)
+{
+	wire_put_u64(payload, spec->nroots);
+	for (size_t i = 0; i < spec->nroots; i++) {
+		wire_put_str(payload, spec->roots[i].folder);
+		wire_put_u64(payload, spec->roots[i].file);
+		wire_put_u64(payload, spec->roots[i].fixed_mtime);
+		wire_put_u64(payload, (uint64_t)spec->roots[i].mtime);
+	}
+	wire_put_u64(payload, spec->args ? spec->sources.len : 0);
+	for (size_t i = 0; spec->args && i < spec->sources.len; i++) {
+		wire_put_u64(payload, spec->args[i].root);
+		wire_put_u64(payload, spec->args[i].literal);
+		wire_put_u64(payload, spec->args[i].extract);
+	}
+}
+
+/* Returns false for counts that do not fit each other. */
+static bool get_roots(struct wire *w, struct copy_spec *ret)
+{
+	size_t n = (size_t)wire_get_u64(w), nargs;
+
+	if (n > COPY_ROOTS_MAX)
+		return false;
+	ret->roots = xcalloc(n + 1, sizeof(*ret->roots));
+	for (; ret->nroots < n; ret->nroots++) {
+		struct copy_root *r = &ret->roots[ret->nroots];
+
+		r->folder = wire_get_str(w);
+		r->file = wire_get_u64(w) != 0;
+		r->fixed_mtime = wire_get_u64(w) != 0;
+		r->mtime = (int64_t)wire_get_u64(w);
+	}
+	nargs = (size_t)wire_get_u64(w);
+	if (nargs == 0)
+		return true;
+	if (nargs != ret->sources.len)
+		return false;
+	ret->args = xcalloc(nargs, sizeof(*ret->args));
+	for (size_t i = 0; i < nargs; i++) {
+		ret->args[i].root = (size_t)wire_get_u64(w);
+		ret->args[i].literal = wire_get_u64(w) != 0;
+		ret->args[i].extract = (enum archive_accept)wire_get_u64(w);
+		if (ret->args[i].root > n)
+			return false;
+	}
+	return true;
+}
+
 void copy_spec_put(const struct copy_spec *spec, struct strbuf *payload)
 {
 	wire_put_u64(payload, spec->from_context);
@@ -51,6 +106,9 @@ void copy_spec_put(const struct copy_spec *spec, struct strbuf *payload)
 	wire_put_strv(payload, &spec->from_folders);
 	wire_put_strv(payload, &spec->from_indexes);
 	wire_put_strv(payload, &spec->sources);
+	put_roots(spec, payload);
+	wire_put_u64(payload, spec->fixed_mtime);
+	wire_put_u64(payload, (uint64_t)spec->mtime);
 	wire_put_strv(payload, &spec->file_names);
 	wire_put_strv(payload, &spec->file_contents);
 	wire_put_strv(payload, &spec->excludes);
@@ -80,6 +138,10 @@ bool copy_spec_get(struct wire *w, struct copy_spec *ret)
 	wire_get_strv(w, &ret->from_folders);
 	wire_get_strv(w, &ret->from_indexes);
 	wire_get_strv(w, &ret->sources);
+	if (!get_roots(w, ret))
+		return false;
+	ret->fixed_mtime = wire_get_u64(w) != 0;
+	ret->mtime = (int64_t)wire_get_u64(w);
 	wire_get_strv(w, &ret->file_names);
 	wire_get_strv(w, &ret->file_contents);
 	wire_get_strv(w, &ret->excludes);
@@ -159,7 +221,7 @@ static int open_root(const struct copy_spec *spec, int context, int *ret_fd, str
 	*ret_fd = -1;
 	if (spec->make_dir_only || spec->sources.len == 0)
 		return 0;
-	if (spec->from_context) {
+	if (spec->from_context && context >= 0) {
 		*ret_fd = openat(context, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		return *ret_fd < 0 ? err_sys(err, "cannot open the build context") : 0;
 	}
@@ -179,6 +241,22 @@ static int open_root(const struct copy_spec *spec, int context, int *ret_fd, str
 	return *ret_fd < 0 ? err_sys(err, "cannot open the tree that is copied from") : 0;
 }
 
+/* The folders of what was fetched. */
+static int open_more_roots(const struct copy_spec *spec, struct copy_source *s, struct err *err)
+{
+	if (spec->nroots == 0)
+		return 0;
+	s->more_roots = xcalloc(spec->nroots, sizeof(*s->more_roots));
+	for (; s->nmore_roots < spec->nroots; s->nmore_roots++) {
+		int fd = open_in_store(spec->roots[s->nmore_roots].folder, O_RDONLY | O_DIRECTORY, err);
+
+		if (fd < 0)
+			return -1;
+		s->more_roots[s->nmore_roots] = fd;
+	}
+	return 0;
+}
+
 /* ---- the work ---- */
 
 static int select_all(struct copy_source *s, const struct copy_spec *spec, struct err *err)
@@ -186,6 +264,8 @@ static int select_all(struct copy_source *s, const struct copy_spec *spec, struc
 	for (size_t i = 0; i < spec->sources.len; i++) {
 		size_t first = s->nmatches;
 
+		if (copy_source_arg(s, i).root > 0)
+			continue; /* what was fetched is not hashed */
 		if (copy_source_find(s, i, spec->sources.v[i], spec->parents, err) < 0)
 			return -1;
 		for (size_t k = first; k < s->nmatches; k++)
@@ -241,7 +321,9 @@ static int trees_open(struct trees *t, const struct copy_spec *spec, int context
 	*t = (struct trees){ .base = CHAIN_INIT, .owners = CHAIN_INIT, .root = -1 };
 	if (copy_source_init(&t->source, spec, -1, err) < 0 || open_root(spec, context, &t->root, err) < 0)
 		return -1;
-	t->source.root = t->root;
+	t->source.root = t->source.first_root = t->root;
+	if (open_more_roots(spec, &t->source, err) < 0)
+		return -1;
 	if (recorded && chain_open(&spec->from_indexes, &t->owners, err) < 0)
 		return -1;
 	if (recorded)
@@ -298,13 +380,13 @@ static int run_job(struct job *job, const char *name,
 	int rc;
 
 	wire_init(&w, job->payload, job->len);
-	if (!copy_spec_get(&w, &spec) || (spec.from_context && job->nfds != 1)) {
+	if (!copy_spec_get(&w, &spec) || (spec.from_context && job->nfds > 1)) {
 		copy_spec_release(&spec);
 		return err_set(err, ERR_SYSTEM, "a request for '%s' is malformed", name);
 	}
 	spec.ids = idmap_ids(job->idmap);
 	umask(0);
-	rc = run(&spec, spec.from_context ? job->fds[0] : -1, &result, err);
+	rc = run(&spec, job->nfds ? job->fds[0] : -1, &result, err);
 	copy_spec_release(&spec);
 	if (rc < 0)
 		return -1;

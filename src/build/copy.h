@@ -11,11 +11,27 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 #include "base/strv.h"
+#include "build/archive.h"
 #include "layer/compress.h"
 #include "layer/tar_read.h"
 #include "sandbox/holder.h"
 
 struct stat;
+
+/* A folder with what was fetched for ADD. What it holds follows from the definition alone: it is not hashed. */
+struct copy_root {
+	char *folder;     /* relative to the store */
+	bool file;        /* one file, which counts as one of mode 0600 */
+	bool fixed_mtime; /* everything in it has this time */
+	int64_t mtime;
+};
+
+/* How a source argument is read. */
+struct copy_arg {
+	size_t root;  /* 0: the context or the stage; else roots[root - 1] */
+	bool literal; /* its text has no wildcards */
+	enum archive_accept extract;
+};
 
 /* All paths "relative to the store" are ours and free of links; strings may be NULL for "not given". */
 struct copy_spec {
@@ -26,6 +42,11 @@ struct copy_spec {
 	struct strv from_indexes;  /* indexes, base first: owners and device nodes, which files may not show */
 	/* what */
 	struct strv sources;       /* as in the instruction, expanded; relative to the source's root */
+	struct copy_arg *args;     /* one per source; NULL: all of root 0, and extract says the rest */
+	struct copy_root *roots;
+	size_t nroots;
+	bool fixed_mtime;          /* everything of root 0 has this time: a checkout's are those of its making */
+	int64_t mtime;
 	struct strv file_names, file_contents; /* heredocs: files with these names and contents, mode 0644 */
 	struct strv excludes;      /* --exclude */
 	bool parents;              /* --parents */

@@ -172,6 +172,7 @@ int copy_item_open(struct copy_source *s, struct copy_item *it, struct err *err)
 	size_t parent;
 	int dir_fd;
 
+	copy_source_enter(s, it->match->arg);
 	copy_item_source(it, &source);
 	parent = tree_parent_len(source.buf);
 	dir_fd = copy_source_dir(s, source.buf, parent);
@@ -298,6 +299,8 @@ int copy_source_digest(struct copy_source *s, uint8_t ret[DIGEST_SIZE], struct e
 	for (size_t i = 0; i < s->nmatches && result == 0; i++) {
 		const struct copy_match *m = s->matches[i];
 
+		if (copy_source_arg(s, m->arg).root > 0)
+			continue; /* told by the definition */
 		wire_put_u64(&sb, 1);
 		wire_put_str(&sb, m->dir ? "" : m->name);
 		wire_put_u64(&sb, m->n);

@@ -1,25 +1,17 @@
 #include "build/copy_extract.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/auto.h"
-#include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/strbuf.h"
+#include "build/archive.h"
 #include "build/copy_mode.h"
-#include "layer/compress.h"
 #include "layer/tar_read.h"
 
-#define RECORD 512
-#define CHECKSUM_AT 148
-#define CHECKSUM_SIZE 8
-#define BLANK ' '
 #define ARCHIVE_DEVICE (1ull << 63)
 
 /* Puts the members of an archive into the plan; their contents stay where they are. */
@@ -31,112 +23,6 @@ struct unpack {
 	int fd;
 	struct tree_entry implied; /* of folders that the archive left out: never --chown (3.3.10.2) */
 };
-
-/* ---- is it one? ---- */
-
-/* Whether the record is a tar header: its checksum, of signed or unsigned bytes, is right. */
-static bool is_tar_header(const unsigned char *h)
-{
-	int64_t sum = 0, signed_sum = 0;
-	char field[CHECKSUM_SIZE + 1];
-	char *end;
-	long want;
-
-	for (int i = 0; i < RECORD; i++) {
-		unsigned char c = i >= CHECKSUM_AT && i < CHECKSUM_AT + CHECKSUM_SIZE ? BLANK : h[i];
-
-		sum += c;
-		signed_sum += (signed char)c;
-	}
-	memcpy(field, h + CHECKSUM_AT, CHECKSUM_SIZE);
-	field[CHECKSUM_SIZE] = '\0';
-	want = strtol(field, &end, 8);
-	if (end == field || h[0] == '\0')
-		return false;
-	return want == sum || want == signed_sum;
-}
-
-static bool is_compressed(const unsigned char *p, size_t n)
-{
-	return n >= 4 && (memcmp(p, "\x1f\x8b", 2) == 0 || memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0);
-}
-
-/* Compression that is known by its magic but not read here. */
-static const char *unread_compression(const unsigned char *p, size_t n)
-{
-	if (n >= 10 && memcmp(p, "BZh", 3) == 0 && memcmp(p + 4, "1AY&SY", 6) == 0)
-		return "bzip2";
-	if (n >= 6 && memcmp(p, "\xfd" "7zXZ", 6) == 0)
-		return "xz";
-	return NULL;
-}
-
-/* A file without a name in the folder of the outputs. Returns it, or -1 with errno. */
-static int open_spool(const struct copy_spec *spec)
-{
-	auto_free char *dir = xstrndup(spec->index_out, tree_parent_len(spec->index_out));
-	auto_free char *path = NULL;
-	char name[17];
-	int fd = open(dir[0] ? dir : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
-		return fd;
-	/* not every file system has such files */
-	random_name(name);
-	path = xasprintf("%s%s%s", dir, dir[0] ? "/" : "", name);
-	fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		unlink(path);
-	return fd;
-}
-
-/*
- * The archive as an uncompressed file: fd itself, or a file without a name beside the outputs.
- * Returns 1 and *ret_fd (owned by the caller), 0 when it is no archive, -1 and *err.
- */
-static int open_tar(struct copy_plan *p, const struct copy_item *it, int fd, int *ret_fd, struct err *err)
-{
-	struct inflow_options opt = { .other_formats_ok = true };
-	AUTO(inflow_free) struct inflow *in = NULL;
-	unsigned char head[RECORD];
-	auto_fd int out = -1;
-	ssize_t n = pread(fd, head, sizeof(head), 0);
-	char *buffer = p->source->buffer;
-	const char *unread;
-	struct err ignored = ERR_INIT;
-
-	if (n < 0)
-		return err_sys(err, "cannot read '%s' of the source", it->match->name);
-	unread = unread_compression(head, (size_t)n);
-	if (unread)
-		return err_set(err, ERR_UNSUPPORTED,
-			"ADD of '%s': an archive compressed with %s is not unpacked (use COPY and RUN tar, or gzip or "
-			"zstd)",
-			it->match->name, unread);
-	if (n == RECORD && is_tar_header(head)) {
-		*ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-		return *ret_fd < 0 ? err_sys(err, "cannot keep an archive open") : 1;
-	}
-	if (!is_compressed(head, (size_t)n))
-		return 0;
-	in = inflow_open(fd, &opt, err);
-	if (!in)
-		return -1;
-	/* a broken stream is no archive either: it is copied as it is */
-	n = inflow_read(in, head, sizeof(head), &ignored);
-	if (n != RECORD || !is_tar_header(head))
-		return 0;
-	out = open_spool(p->spec);
-	if (out < 0 || write_all(out, head, sizeof(head)) < 0)
-		return err_sys(err, "cannot unpack '%s' in the store", it->match->name);
-	while ((n = inflow_read(in, buffer, COPY_BUFFER_SIZE, err)) > 0)
-		if (write_all(out, buffer, (size_t)n) < 0)
-			return err_sys(err, "cannot unpack '%s' in the store", it->match->name);
-	if (n < 0)
-		return -1;
-	*ret_fd = take_fd(out);
-	return 1;
-}
 
 /* ---- unpacking ---- */
 
@@ -278,6 +164,7 @@ int copy_extract(struct copy_plan *p, struct copy_item *it, const char *dest, st
 	};
 	struct tree_entry made = p->made;
 	struct layer_read_options opt = LAYER_READ_INIT;
+	auto_free char *spool = xstrndup(p->spec->index_out, tree_parent_len(p->spec->index_out));
 	auto_fd int fd = -1;
 	int is_tar;
 
@@ -286,7 +173,8 @@ int copy_extract(struct copy_plan *p, struct copy_item *it, const char *dest, st
 	fd = copy_item_open(p->source, it, err);
 	if (fd < 0 || copy_item_check(it, fd, err) < 0)
 		return -1;
-	is_tar = open_tar(p, it, fd, &u.fd, err);
+	is_tar = archive_open_tar(fd, it->match->name, copy_source_arg(p->source, it->match->arg).extract, spool, &u.fd,
+		err);
 	if (is_tar <= 0)
 		return is_tar;
 	GROW(p->archives, p->narchives, p->archives_cap);

@@ -8,8 +8,8 @@
 
 /*
  * If the file it is a tar archive, compressed or not, put its members below the folder dest (resolved) into p->tree.
- * Returns 1 when it was unpacked, 0 when it is no archive, -1 and *err: ERR_INPUT (a malformed archive),
- * ERR_UNSUPPORTED (a compression that cannot be read), and what reading it raises.
+ * Which compressions count says the source argument. Returns 1 when it was unpacked, 0 when it is no archive, -1 and
+ * *err: ERR_INPUT (a malformed archive), and what reading it raises.
  */
 int copy_extract(struct copy_plan *p, struct copy_item *it, const char *dest, struct err *err);
 

@@ -12,6 +12,7 @@
 #include "build/copy_owner.h"
 
 #define HEREDOC_MODE 0644
+#define FETCHED_MODE 0600 /* of a file from a URL (3.3.11.2) */
 
 int copy_plan_init(struct copy_plan *p, const struct copy_spec *spec, struct copy_source *source,
 	const struct tree_chain *base, struct err *err)
@@ -44,6 +45,31 @@ void copy_plan_release(struct copy_plan *p)
 	free(p->archives);
 	p->archives = NULL;
 	p->narchives = 0;
+}
+
+/* ---- what was fetched ---- */
+
+/* The root of what was fetched that the item comes from, or NULL. */
+static const struct copy_root *root_of(const struct copy_plan *p, const struct copy_item *it)
+{
+	size_t root = it->match ? copy_source_arg(p->source, it->match->arg).root : 0;
+
+	return root ? &p->spec->roots[root - 1] : NULL;
+}
+
+/* The time that the item gets: its own, or the one that everything of its root has. */
+static void time_of(const struct copy_plan *p, const struct copy_item *it, struct tree_entry *ret)
+{
+	const struct copy_root *root = root_of(p, it);
+	bool fixed = root ? root->fixed_mtime : p->spec->fixed_mtime && it->match;
+
+	if (it->from_tar || !fixed) {
+		ret->mtime = it->mtime;
+		ret->mtime_ns = it->mtime_ns;
+		return;
+	}
+	ret->mtime = root ? root->mtime : p->spec->mtime;
+	ret->mtime_ns = 0;
 }
 
 /* ---- putting ---- */
@@ -84,8 +110,7 @@ static int put_top(struct copy_plan *p, const struct copy_item *top, struct err 
 	n = copy_tree_find(&p->tree, top->path);
 	if (!n || !n->dir)
 		return 0;
-	n->dir->mtime = top->mtime;
-	n->dir->mtime_ns = top->mtime_ns;
+	time_of(p, top, n->dir);
 	return 0;
 }
 
@@ -136,7 +161,7 @@ static int place_file(struct copy_plan *p, struct copy_match *m, const char *des
 	auto_free char *target = NULL;
 	int unpacked;
 
-	if (p->spec->extract) {
+	if (copy_source_arg(s, m->arg).extract != ARCHIVE_NEVER) {
 		/* the archive counts as what was selected, whatever becomes of it */
 		if (copy_source_walk(s, m, "", err) < 0)
 			return -1;
@@ -225,11 +250,13 @@ int copy_plan_fill(struct copy_plan *p, struct err *err)
 void copy_plan_entry(const struct copy_plan *p, const struct copy_node *n, struct tree_entry *ret)
 {
 	const struct copy_item *it = n->item;
+	const struct copy_root *root;
 
 	if (!it) {
 		*ret = *n->dir;
 		return;
 	}
+	root = root_of(p, it);
 	*ret = (struct tree_entry){
 		.path = n->path,
 		.type = (enum entry_type)it->type,
@@ -237,8 +264,6 @@ void copy_plan_entry(const struct copy_plan *p, const struct copy_node *n, struc
 		.uid = p->chown ? p->uid : it->uid,
 		.gid = p->chown ? p->gid : it->gid,
 		.size = it->type == ENTRY_FILE ? it->size : 0,
-		.mtime = it->mtime,
-		.mtime_ns = it->mtime_ns,
 		.link = it->link,
 		.major = it->major,
 		.minor = it->minor,
@@ -246,9 +271,12 @@ void copy_plan_entry(const struct copy_plan *p, const struct copy_node *n, struc
 		.nxattrs = it->nxattrs,
 		.opaque = n->opaque,
 	};
+	time_of(p, it, ret);
+	if (root && root->file && !it->from_tar)
+		ret->mode = FETCHED_MODE;
 	/* an archive says itself which modes it has (3.3.10.2) */
 	if (it->type != ENTRY_SYMLINK && !it->from_tar)
-		ret->mode = copy_mode_apply(p->spec->chmod, it->mode, it->type == ENTRY_DIR);
+		ret->mode = copy_mode_apply(p->spec->chmod, ret->mode, it->type == ENTRY_DIR);
 	if (n->link) {
 		ret->type = ENTRY_HARDLINK;
 		ret->link = n->link;

@@ -19,12 +19,18 @@
 int copy_source_init(struct copy_source *s, const struct copy_spec *spec, int root, struct err *err)
 {
 	*s = (struct copy_source){
-		.root = root, .context = spec->from_context, .dir = STRBUF_INIT, .dir_fd = -1
+		.root = root,
+		.context = spec->from_context,
+		.spec = spec,
+		.first_root = root,
+		.dir = STRBUF_INIT,
+		.dir_fd = -1,
 	};
 	if (spec->from_context && spec->ignore && spec->ignore[0]) {
-		s->ignore = ignore_parse(spec->ignore, strlen(spec->ignore), err);
-		if (!s->ignore)
+		s->first_ignore = ignore_parse(spec->ignore, strlen(spec->ignore), err);
+		if (!s->first_ignore)
 			return -1;
+		s->ignore = s->first_ignore;
 	}
 	if (spec->excludes.len > 0) {
 		s->exclude = ignore_new((const char *const *)spec->excludes.v, spec->excludes.len, err);
@@ -41,8 +47,11 @@ void copy_source_release(struct copy_source *s)
 {
 	for (size_t i = 0; i < s->nmatches; i++)
 		ignore_free(s->matches[i]->kept);
-	ignore_free(s->ignore);
+	ignore_free(s->first_ignore);
 	ignore_free(s->exclude);
+	for (size_t i = 0; i < s->nmore_roots; i++)
+		close_fd(s->more_roots[i]);
+	free(s->more_roots);
 	free(s->matches);
 	free(s->items);
 	free(s->buffer);
@@ -51,6 +60,25 @@ void copy_source_release(struct copy_source *s)
 	close_fd(s->dir_fd);
 	strbuf_release(&s->dir);
 	arena_release(&s->arena);
+}
+
+struct copy_arg copy_source_arg(const struct copy_source *s, size_t arg)
+{
+	if (s->spec->args)
+		return s->spec->args[arg];
+	return (struct copy_arg){ .extract = s->spec->extract ? ARCHIVE_USUAL : ARCHIVE_NEVER };
+}
+
+void copy_source_enter(struct copy_source *s, size_t arg)
+{
+	size_t root = copy_source_arg(s, arg).root;
+
+	if (root == s->entered)
+		return;
+	s->entered = root;
+	s->root = root ? s->more_roots[root - 1] : s->first_root;
+	s->ignore = root ? NULL : s->first_ignore;
+	s->dir_fd = close_fd(s->dir_fd); /* that of another root */
 }
 
 /* ---- looking ---- */
@@ -361,11 +389,12 @@ int copy_source_find(struct copy_source *s, size_t arg, const char *text, bool p
 	auto_free char *path = NULL;
 	int found;
 
+	copy_source_enter(s, arg);
 	if (parents)
 		return find_parents(s, arg, text, err);
 	/* always from the root, whatever it starts with; path_join() takes an absolute one as it is */
 	path = path_join("/", text);
-	if (glob_has_wildcard(path))
+	if (!copy_source_arg(s, arg).literal && glob_has_wildcard(path))
 		return find_pattern(s, arg, path, false, err);
 	found = find_literal(s, arg, path, false, err);
 	return found == 0 ? not_found(path, err) : found < 0 ? -1 : 0;

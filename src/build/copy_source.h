@@ -59,9 +59,16 @@ struct copy_item {
 };
 
 struct copy_source {
-	int root;     /* borrowed; -1: a tree of nothing but its root */
+	int root;     /* borrowed, of the argument in work; -1: a tree of nothing but its root */
 	bool context; /* owners are 0:0, file capabilities are not read */
-	struct ignore *ignore, *exclude;
+	const struct ignore *ignore; /* likewise, or NULL */
+	struct ignore *exclude;
+	const struct copy_spec *spec;            /* borrowed */
+	int first_root;                          /* root 0, borrowed */
+	struct ignore *first_ignore;             /* its ignore file */
+	int *more_roots;                         /* those of what was fetched */
+	size_t nmore_roots;
+	size_t entered;                          /* number of the root in work */
 	const struct tree_chain *owners;         /* the tree's indexes, or NULL: owners are those on disk */
 	bool hash;                               /* compute digests of files while walking */
 	const struct copy_file_digests *digests; /* or NULL */
@@ -91,6 +98,10 @@ int copy_source_init(struct copy_source *s, const struct copy_spec *spec, int ro
 /* Free everything. */
 void copy_source_release(struct copy_source *s);
 
+/* How source argument number arg is read. */
+struct copy_arg copy_source_arg(const struct copy_source *s, size_t arg);
+/* Make the root of argument arg the one in work; the functions below do it by themselves. */
+void copy_source_enter(struct copy_source *s, size_t arg);
 /*
  * Append to s->matches what the source argument text, number arg, names (parents: 3.3.8.1). Wildcards may match
  * nothing.

@@ -330,6 +330,7 @@ int copy_source_walk(struct copy_source *s, struct copy_match *m, const char *pr
 	struct walk w = { .s = s, .m = m, .path = STRBUF_INIT, .real = STRBUF_INIT };
 	int result;
 
+	copy_source_enter(s, m->arg);
 	m->first = s->nitems;
 	strbuf_puts(&w.path, prefix);
 	strbuf_puts(&w.real, m->path);

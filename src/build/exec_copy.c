@@ -56,6 +56,17 @@ static int put_source(struct solver *s, const struct op *op, struct copy_spec *s
 	return rc;
 }
 
+/* What is fetched for it, as folders of the store. */
+static int put_fetched(struct solver *s, struct op *op, struct err *err)
+{
+	for (size_t i = 0; i < op->copy.nroots; i++) {
+		free(take_ptr(op->copy.roots[i].folder));
+		if (origin_need(s->session, op->origins[i], op->vertex, &op->copy.roots[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static void clear_trees(struct copy_spec *spec)
 {
 	strv_release(&spec->from_folders);
@@ -73,7 +84,7 @@ static int call_copy(struct solver *s, const struct op *op, unsigned job, struct
 {
 	auto_strbuf payload = STRBUF_INIT;
 	auto_strbuf reply = STRBUF_INIT;
-	int fd = s->context->fd;
+	int fd = op->folder ? op->folder->fd : s->context->fd;
 
 	copy_spec_put(&op->copy, &payload);
 	if (session_call(s->session, job, &payload, &fd, op->copy.from_context ? 1 : 0, &reply, err) < 0)
@@ -162,10 +173,13 @@ int exec_copy(struct solver *s, struct op *op, struct err *err)
 	op->copy.compression = s->want.compression;
 	op->copy.level = s->want.level;
 	op->copy.epoch = s->want.epoch;
-	op_chain(op->base, &below);
+	if (!op->link)
+		op_chain(op->base, &below);
 	rc = snapchain_need_indexes(s->session, &below, err);
 	if (rc == 0)
 		rc = put_source(s, op, &op->copy, err);
+	if (rc == 0)
+		rc = put_fetched(s, op, err);
 	if (rc == 0)
 		rc = snapshot_new(s->session->store, &tmp, session_fingerprint(s->session), err);
 	if (rc == 0) {

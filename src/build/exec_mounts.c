@@ -255,7 +255,6 @@ static int seed(struct solver *s, const struct use *u, const char *work, struct 
 		strv_add(&spec.sources, "/");
 		spec.dest = xstrdup("/");
 		spec.folder_out = xstrdup(aside);
-		spec.recorded_owner = session_recorded_owner(s->session);
 		copy_spec_put(&spec, &payload);
 		rc = session_call(s->session, JOB_COPY, &payload, NULL, 0, &reply, err);
 	}
@@ -463,7 +462,6 @@ static int put_content(struct solver *s, const struct op_mount *m, struct strbuf
 	if (rc == 0) {
 		snapchain_index_names(&chain, &spec.from_indexes);
 		strv_add(&spec.sources, is_whole(m->options.source) ? "/" : m->options.source);
-		spec.recorded_owner = session_recorded_owner(s->session);
 		copy_spec_put(&spec, &payload);
 		rc = session_call(s->session, JOB_COPY_DIGEST, &payload, NULL, 0, &reply, err);
 	}

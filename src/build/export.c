@@ -249,15 +249,17 @@ static const char *layer_media_type(const struct layer_form *form)
 	return media_type_of(kinds[c], false);
 }
 
-static int make_image(struct session *s, const struct build_product *p, int64_t epoch, struct made_image *made,
-	struct err *err)
+static int make_image(struct session *s, const struct build_product *p, const struct export_options *options,
+	struct made_image *made, struct err *err)
 {
 	auto_manifest m = MANIFEST_INIT;
 	auto_strbuf text = STRBUF_INIT;
 	char digest[DIGEST_STR_SIZE];
 
-	if (make_config(s, p, epoch, made, &m.config, err) < 0)
+	if (make_config(s, p, options->epoch, made, &m.config, err) < 0)
 		return -1;
+	if (options->annotations)
+		annotations_apply(options->annotations, ANNOTATION_MANIFEST, &p->platform, &m.annotations);
 	for (size_t i = 0; i < made->nlayers; i++) {
 		auto_descriptor d = DESCRIPTOR_INIT;
 
@@ -271,7 +273,8 @@ static int make_image(struct session *s, const struct build_product *p, int64_t 
 	return 0;
 }
 
-static int make_index(struct session *s, const struct build_product *products, struct made_set *set, struct err *err)
+static int make_index(struct session *s, const struct build_product *products, const struct export_options *options,
+	struct made_set *set, struct err *err)
 {
 	auto_image_index idx = IMAGE_INDEX_INIT;
 	auto_strbuf text = STRBUF_INIT;
@@ -283,8 +286,13 @@ static int make_index(struct session *s, const struct build_product *products, s
 		descriptor_copy(&set->images[i].manifest, &d);
 		image_platform(&products[i].platform, &d.platform);
 		d.has_platform = true;
+		if (options->annotations)
+			annotations_apply(options->annotations, ANNOTATION_MANIFEST_DESCRIPTOR, &products[i].platform,
+				&d.annotations);
 		index_add(&idx, &d);
 	}
+	if (options->annotations)
+		annotations_apply(options->annotations, ANNOTATION_INDEX, NULL, &idx.annotations);
 	index_format(&idx, &text);
 	if (blob_put(s->store, text.buf, text.len, digest, err) < 0)
 		return -1;
@@ -304,10 +312,10 @@ int made_set_make(struct session *s, const struct build_product *products, size_
 	if (make_layers(s, products, n, set, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (make_image(s, &products[i], options->epoch, &set->images[i], err) < 0)
+		if (make_image(s, &products[i], options, &set->images[i], err) < 0)
 			return -1;
 	if (n > 1 || options->index_always)
-		return make_index(s, products, set, err);
+		return make_index(s, products, options, set, err);
 	descriptor_copy(&set->images[0].manifest, &set->top);
 	return 0;
 }
@@ -469,6 +477,8 @@ static void fill_result(const struct export *e, struct export_result *ret)
 	if (!e->nsets)
 		return;
 	memcpy(ret->digest, set->top.digest, DIGEST_STR_SIZE);
+	snprintf(ret->media_type, sizeof(ret->media_type), "%s", set->top.media_type);
+	ret->top_size = set->top.size;
 	sha256_buf_str(set->images[0].config.buf, set->images[0].config.len, ret->config_digest);
 	for (size_t i = 0; i < set->images[0].nlayers; i++)
 		ret->size += set->images[0].layers[i].size;

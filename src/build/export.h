@@ -3,6 +3,7 @@
 #define WHITTLE_BUILD_EXPORT_H
 
 #include "base/err.h"
+#include "build/annotation.h"
 #include "build/image.h"
 #include "build/session.h"
 #include "build/snapchain.h"
@@ -58,6 +59,7 @@ struct export_options {
 	const struct strv *tags; /* of -t, as written */
 	int64_t epoch;           /* SOURCE_DATE_EPOCH or LAYER_EPOCH_NONE */
 	bool index_always;       /* one platform makes an index too */
+	const struct annotations *annotations; /* or NULL */
 	int stdout_fd;           /* where "-" goes */
 };
 
@@ -65,6 +67,8 @@ struct export_result {
 	char digest[DIGEST_STR_SIZE];        /* of the top manifest or index (of the first image output) */
 	char config_digest[DIGEST_STR_SIZE]; /* of the first platform */
 	uint64_t size;                       /* compressed bytes of all layers of the first platform */
+	char media_type[128];                /* of the top manifest or index */
+	uint64_t top_size;                   /* its bytes */
 };
 
 /*

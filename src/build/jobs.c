@@ -11,6 +11,7 @@
 #include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/wire.h"
+#include "build/archive.h"
 #include "build/copy.h"
 #include "cross/binfmt.h"
 #include "layer/apply.h"
@@ -580,5 +581,6 @@ const struct job_def job_table[JOB_COUNT] = {
 	[JOB_COPY] = { "copy", copy_job, NULL, false },
 	[JOB_COPY_DIGEST] = { "copy digest", copy_digest_job, NULL, false },
 	[JOB_REMOVE] = { "remove", remove_run, NULL, false },
+	[JOB_ARCHIVE] = { "archive", archive_job, NULL, false },
 	[JOB_TREE] = { "tree", tree_run, NULL, false },
 };

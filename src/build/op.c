@@ -47,6 +47,7 @@ void op_free(struct op *op)
 	free(op->mounts);
 	free(op->script_name);
 	free(op->script);
+	free(op->origins);
 	free(op->name);
 	free(op);
 }

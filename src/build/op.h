@@ -10,7 +10,9 @@
 
 #include "base/digest.h"
 #include "build/copy.h"
+#include "build/context.h"
 #include "build/image.h"
+#include "build/origin.h"
 #include "build/snapchain.h"
 #include "dockerfile/instruction.h"
 #include "dockerfile/run_mount.h"
@@ -44,6 +46,9 @@ struct op {
 	struct op *base;        /* the tree below; NULL: empty */
 	struct op *from;        /* COPY --from: the tree whose files are copied */
 	bool from_empty;        /* COPY --from of a stage without any file */
+	const struct context *folder; /* whose files are copied: of the plan; NULL: the main context */
+	struct origin **origins; /* ADD: what is fetched, as copy.roots has it; of the plan */
+	bool link;              /* COPY --link: its layer does not depend on what is below */
 	struct platform platform;
 	char *name;             /* "[builder 2/4] RUN go build" */
 	struct dockerfile_location location;
@@ -52,6 +57,7 @@ struct op {
 
 	uint8_t self[DIGEST_SIZE]; /* the definition without its inputs */
 	uint8_t key[DIGEST_SIZE];  /* with the keys of its inputs: found again without running anything */
+	uint8_t tree[DIGEST_SIZE]; /* of it and all that is below it: what the key of an operation above is made of */
 	uint8_t context_digest[DIGEST_SIZE]; /* OP_COPY from the context: what it selects */
 
 	struct resolved_image *image; /* OP_IMAGE */
@@ -63,6 +69,7 @@ struct op {
 	char *script_name, *script;   /* OP_RUN: a heredoc with "#!", to be found in OP_SCRIPT_FOLDER; or NULL */
 	struct copy_spec copy;        /* OP_COPY: all but the trees and results */
 
+	bool tree_ready;   /* it and all below it are CACHED or DONE: the solver's note */
 	int64_t snapshot;  /* CACHED or DONE, but for an image */
 	bool want_folder;  /* a step will enter the tree: make files, not a layer */
 	unsigned vertex;   /* its number in the progress; 0: not shown yet */

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/wire.h"
+#include "build/plan_context.h"
 #include "build/plan_internal.h"
 #include "dockerfile/expand.h"
 #include "dockerfile/stages.h"
@@ -56,9 +58,23 @@ const char *plan_build_arg(const struct planner *p, const char *name)
 static void put_input(struct strbuf *sb, const struct op *op)
 {
 	if (op)
-		wire_put_bytes(sb, op->key, DIGEST_SIZE);
+		wire_put_bytes(sb, op->tree, DIGEST_SIZE);
 	else
 		wire_put_str(sb, "");
+}
+
+/* The key of a --link says nothing of what is below; what stands on it must know. */
+static void set_tree(struct op *op)
+{
+	auto_strbuf text = STRBUF_INIT;
+
+	if (!op->link) {
+		memcpy(op->tree, op->key, DIGEST_SIZE);
+		return;
+	}
+	wire_put_bytes(&text, op->key, DIGEST_SIZE);
+	put_input(&text, op->base);
+	sha256_buf(text.buf, text.len, op->tree);
 }
 
 struct op *plan_add(struct planner *p, struct op *op, struct strbuf *definition)
@@ -74,13 +90,14 @@ struct op *plan_add(struct planner *p, struct op *op, struct strbuf *definition)
 	sha256_buf(text.buf, text.len, op->self);
 	strbuf_reset(&text);
 	wire_put_bytes(&text, op->self, DIGEST_SIZE);
-	put_input(&text, op->base);
+	put_input(&text, op->link ? NULL : op->base);
 	for (size_t i = 0; i < op_inputs(op); i++)
 		put_input(&text, op_input(op, i));
 	wire_put_bytes(&text, op->context_digest, DIGEST_SIZE);
 	sha256_buf(text.buf, text.len, op->key);
+	set_tree(op);
 	for (struct op *o = p->plan->first; o; o = o->next)
-		if (memcmp(o->key, op->key, DIGEST_SIZE) == 0) {
+		if (memcmp(o->tree, op->tree, DIGEST_SIZE) == 0) {
 			o->no_cache |= op->no_cache;
 			op_free(op);
 			return o;
@@ -279,31 +296,6 @@ static struct op *add_image(struct planner *p, struct op *op)
 	return plan_add(p, op, &definition);
 }
 
-int plan_image_tree(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
-	struct op **ret, struct err *err)
-{
-	struct op *image = find_image(p, st, name);
-
-	if (!image) {
-		image = resolve_image(p, st, name, in, err);
-		if (!image)
-			return -1;
-		image->name = xasprintf("FROM %s", name);
-		image = add_image(p, image);
-	}
-	*ret = image && image->image->chain.len ? image : NULL;
-	return 0;
-}
-
-int plan_copy_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
-	struct op *op, struct err *err)
-{
-	if (plan_image_tree(p, st, name, in, &op->from, err) < 0)
-		return -1;
-	op->from_empty = !op->from;
-	return 0;
-}
-
 /* The triggers of what the stage is built from: they count among its steps (3.14). */
 static int load_triggers(struct planner *p, struct stage_state *st, const struct strv *texts, struct err *err)
 {
@@ -321,28 +313,48 @@ static int load_triggers(struct planner *p, struct stage_state *st, const struct
 	return 0;
 }
 
-static int start_from_image(struct planner *p, struct stage_state *st, const char *name, struct err *err)
+struct op *plan_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
+	bool as_step, struct err *err)
 {
 	struct op *op = find_image(p, st, name);
 
 	if (op) {
-		if (load_triggers(p, st, &op->image->config.on_build, err) < 0)
-			return -1;
-		st->step++;
-	} else {
-		op = resolve_image(p, st, name, &st->stage->from, err);
-		if (!op)
-			return stages_suggest_image(p->df, name, err);
-		if (load_triggers(p, st, &op->image->config.on_build, err) < 0) {
-			op_free(op);
-			return -1;
-		}
-		op->name = plan_step_name(p, st, &st->stage->from);
-		op = add_image(p, op);
+		st->step += as_step;
+		return op;
 	}
-	config_copy(&op->image->config, &st->config);
-	config_history_repair(&st->config);
-	strv_release(&st->config.diff_ids);
+	op = resolve_image(p, st, name, in, err);
+	if (!op)
+		return NULL;
+	op->name = as_step ? plan_step_name(p, st, in) : xasprintf("FROM %s", name);
+	return add_image(p, op);
+}
+
+void plan_start_config(struct stage_state *st, const struct resolved_image *image)
+{
+	if (image) {
+		config_copy(&image->config, &st->config);
+		config_history_repair(&st->config);
+		strv_release(&st->config.diff_ids);
+	} else {
+		config_init_scratch(&st->platform, &st->config);
+	}
+	st->config.platform = st->platform;
+	free(st->config.created);
+	st->config.created = NULL;
+	if (!strv_env_get(&st->config.env, "PATH"))
+		strv_env_set(&st->config.env, "PATH", CONFIG_DEFAULT_PATH);
+	strv_copy(&st->env, &st->config.env);
+}
+
+static int start_from_image(struct planner *p, struct stage_state *st, const char *name, struct err *err)
+{
+	struct op *op = plan_image(p, st, name, &st->stage->from, true, err);
+
+	if (!op)
+		return stages_suggest_image(p->df, name, err);
+	if (load_triggers(p, st, &op->image->config.on_build, err) < 0)
+		return -1;
+	plan_start_config(st, op->image);
 	/* An image without layers is an empty tree with a config (3.1.6). */
 	st->tip = op->image->chain.len ? op : NULL;
 	return 0;
@@ -351,14 +363,19 @@ static int start_from_image(struct planner *p, struct stage_state *st, const cha
 static int start_stage(struct planner *p, struct stage_state *st, struct err *err)
 {
 	auto_free char *image = NULL;
-	int parent;
+	int parent, named;
 
+	if (stage_platform(p, st, err) < 0)
+		return -1;
+	named = st->stage->name ? plan_start_named(p, st, st->stage->name, err) : 0;
+	if (named != 0) {
+		st->replaced = true;
+		return named < 0 ? -1 : 0;
+	}
 	if (plan_expand(p, &p->globals, st->stage->image, &image, err) < 0)
 		return -1;
 	if (!*image)
 		return err_set(err, ERR_DOCKERFILE, "base name (%s) should not be blank", st->stage->image);
-	if (stage_platform(p, st, err) < 0)
-		return -1;
 	parent = dockerfile_find_stage(p->df, image, st->index);
 	if (parent >= 0) {
 		if (plan_stage(p, (size_t)parent, err) < 0)
@@ -366,17 +383,14 @@ static int start_stage(struct planner *p, struct stage_state *st, struct err *er
 		inherit(st, &p->stages[parent]);
 		return load_triggers(p, st, &st->config.on_build, err);
 	}
-	if (strcmp(image, "scratch") == 0)
-		config_init_scratch(&st->platform, &st->config);
-	else if (start_from_image(p, st, image, err) < 0)
-		return -1;
-	st->config.platform = st->platform;
-	free(st->config.created);
-	st->config.created = NULL;
-	if (!strv_env_get(&st->config.env, "PATH"))
-		strv_env_set(&st->config.env, "PATH", CONFIG_DEFAULT_PATH);
-	strv_copy(&st->env, &st->config.env);
-	return 0;
+	if (strcmp(image, "scratch") == 0) {
+		plan_start_config(st, NULL);
+		return 0;
+	}
+	named = plan_start_named(p, st, image, err);
+	if (named != 0)
+		return named < 0 ? -1 : 0;
+	return start_from_image(p, st, image, err);
 }
 
 /* Triggers of the base run before the stage's own instructions, and are gone from the result (3.14). */
@@ -404,9 +418,9 @@ int plan_stage(struct planner *p, size_t index, struct err *err)
 		    strcmp(st->stage->image, "scratch") != 0;
 	for (size_t i = 0; i < st->stage->ninstructions; i++)
 		st->steps += plan_counts(&st->stage->instructions[i]);
-	if (start_stage(p, st, err) < 0 || fire_triggers(p, st, err) < 0)
+	if (start_stage(p, st, err) < 0 || (!st->replaced && fire_triggers(p, st, err) < 0))
 		return fail_at(p, &st->stage->from, err);
-	for (size_t i = 0; i < st->stage->ninstructions; i++)
+	for (size_t i = 0; !st->replaced && i < st->stage->ninstructions; i++)
 		if (plan_instruction(p, st, &st->stage->instructions[i], err) < 0)
 			return fail_at(p, &st->stage->instructions[i], err);
 	st->progress = STAGE_READY;
@@ -452,6 +466,7 @@ static int set_globals(struct planner *p, struct err *err)
 			const char *given = plan_build_arg(p, in->keys[k]);
 			auto_free char *value = NULL;
 
+			strv_add(&p->declared, in->keys[k]);
 			if (given) {
 				strv_env_set(&p->globals, in->keys[k], given);
 				continue;
@@ -520,12 +535,22 @@ int plan_make(struct session *s, const struct build_options *options, const stru
 		rc = plan_target(&p, &host, (size_t)target, err);
 	for (size_t i = 0; rc == 0 && i < options->nplatforms; i++)
 		rc = plan_target(&p, &options->platforms[i], (size_t)target, err);
+	if (rc == 0)
+		plan_warn_unused_args(&p);
+	strv_release(&p.declared);
 	strv_release(&p.globals);
 	arena_release(&p.arena);
 	return rc;
 }
 
-void plan_release(struct plan *plan)
+bool plan_keeps_git_dir(const struct build_options *options)
+{
+	const char *value = strv_env_get(&options->build_args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+
+	return value && (strcmp(value, "1") == 0 || strcasecmp(value, "true") == 0);
+}
+
+void plan_release(struct session *s, struct plan *plan)
 {
 	for (struct op *op = plan->first, *next; op; op = next) {
 		next = op->next;
@@ -534,5 +559,10 @@ void plan_release(struct plan *plan)
 	for (size_t i = 0; i < plan->ntargets; i++)
 		config_release(&plan->targets[i].config);
 	free(plan->targets);
+	for (struct origin *o = plan->origins, *next; o; o = next) {
+		next = o->next;
+		origin_free(s, o);
+	}
+	plan_contexts_free(s, plan->contexts);
 	*plan = (struct plan)PLAN_INIT;
 }

@@ -18,6 +18,8 @@ struct plan {
 	struct op *last;
 	struct plan_target *targets; /* one per platform, in the order asked for */
 	size_t ntargets;
+	struct origin *origins;             /* what its ADDs fetch */
+	struct named_context *contexts;     /* what was loaded of --build-context (plan_context.h) */
 };
 #define PLAN_INIT { .first = NULL }
 
@@ -29,7 +31,9 @@ struct plan {
  */
 int plan_make(struct session *s, const struct build_options *options, const struct context *context,
 	const struct dockerfile *df, struct plan *ret, struct dockerfile_location *loc, struct err *err);
-/* Free everything; accepts PLAN_INIT. */
-void plan_release(struct plan *plan);
+/* Free everything, and remove what was fetched; accepts PLAN_INIT. */
+void plan_release(struct session *s, struct plan *plan);
+/* Whether the build arguments ask for the .git of a context that is a repository (2.10). */
+bool plan_keeps_git_dir(const struct build_options *options);
 
 #endif

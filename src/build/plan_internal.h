@@ -10,6 +10,7 @@ enum stage_progress { STAGE_UNSEEN, STAGE_OPEN, STAGE_READY };
 struct stage_state {
 	enum stage_progress progress;
 	const struct stage *stage;
+	bool replaced;              /* by a named context: none of its instructions count */
 	size_t index;
 	struct platform platform;
 	struct op *tip;             /* NULL: an empty tree */
@@ -35,6 +36,7 @@ struct planner {
 	struct strv globals;        /* NAME=value: predefined and ARGs before the first FROM */
 	struct strv global_names;   /* global ARGs without a value */
 	struct stage_state *stages;
+	struct strv declared;       /* names of all ARGs evaluated */
 	bool show_platform;
 	int64_t now;                /* time of everything that this build makes */
 };
@@ -51,14 +53,22 @@ struct op *plan_add(struct planner *p, struct op *op, struct strbuf *definition)
 int plan_expand(const struct planner *p, const struct strv *env, const char *word, char **ret, struct err *err);
 /* Expand the body of a heredoc: quotes are data there, the escape is a backslash (2.6). */
 int plan_expand_heredoc(const struct strv *env, const char *content, char **ret, struct err *err);
-/* Let op copy from the image called name; it becomes an operation of its own. */
-int plan_copy_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
-	struct op *op, struct err *err);
-/* The tree of that image, *ret NULL when it is empty. */
-int plan_image_tree(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
-	struct op **ret, struct err *err);
-/* Fill in op->context_digest: what its sources select from the context decides about its cache, not the times of files. */
-int plan_digest_context(struct planner *p, struct op *op, struct err *err);
+/*
+ * An operation for the image called name, resolved for the platform of st: that of an earlier use, or a new one, which
+ * counts as step of st when as_step. NULL and *err when it cannot be.
+ */
+struct op *plan_image(struct planner *p, struct stage_state *st, const char *name, const struct instruction *in,
+	bool as_step, struct err *err);
+/* Begin the config of st with that of an image, or with nothing; what every stage's config has is added. */
+void plan_start_config(struct stage_state *st, const struct resolved_image *image);
+/* Let op copy from a folder, the main context or a named one, and nothing that its ignore file hides. */
+void plan_copy_folder(const struct planner *p, struct op *op, const struct context *folder);
+/* Hash what op selects from its folder: that decides about its cache, not the times of files. Returns 0, or -1 and *err. */
+int plan_digest_folder(struct planner *p, struct op *op, struct err *err);
+/* Append everything about a copy but its inputs to its definition. */
+void plan_put_copy(const struct op *op, struct strbuf *definition);
+/* Say which build arguments no ARG asked for. */
+void plan_warn_unused_args(const struct planner *p);
 /* Fill in op->mounts of a RUN and append what counts for its cache to definition. */
 int plan_run_mounts(struct planner *p, struct stage_state *st, const struct instruction *in, struct op *op,
 	struct strbuf *definition, struct err *err);

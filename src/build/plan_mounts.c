@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/wire.h"
+#include "build/plan_context.h"
 #include "build/plan_internal.h"
 
 #define CONTEXT_PLACE "/source" /* where a part of the context stands in the tree that holds nothing else */
@@ -45,7 +46,7 @@ static int from_context(struct planner *p, const struct instruction *in, struct 
 	op->copy.dest = xstrdup(CONTEXT_PLACE);
 	op->copy.now = p->now;
 	op->name = xasprintf("[internal] load build context for RUN --mount: %s", op->copy.sources.v[0]);
-	if (plan_digest_context(p, op, err) < 0) {
+	if (plan_digest_folder(p, op, err) < 0) {
 		op_free(op);
 		return -1;
 	}
@@ -55,26 +56,24 @@ static int from_context(struct planner *p, const struct instruction *in, struct 
 	return 0;
 }
 
-/* A stage by its name, else an image; numbers of stages mean nothing here. */
+/* A stage by its name, else a named context, else an image; numbers of stages mean nothing here. */
 static int from_name(struct planner *p, struct stage_state *st, const struct instruction *in, struct op_mount *m,
 	struct err *err)
 {
 	const char *from = m->options.from;
 	int index = dockerfile_find_stage_any_case(p->df, from, p->df->nstages);
+	struct plan_files files;
 
 	if (index >= 0 && (size_t)index >= st->index)
 		return err_set(err, ERR_DOCKERFILE,
 			"cannot mount from stage \"%s\" to \"%s\", stage needs to be defined before current command",
 			from, m->options.target);
-	if (index >= 0) {
-		if (plan_stage(p, (size_t)index, err) < 0)
-			return -1;
-		m->from = p->stages[index].tip;
-		return 0;
-	}
 	if (strcmp(from, "scratch") == 0)
 		return 0;
-	return plan_image_tree(p, st, from, in, &m->from, err);
+	if (plan_from(p, st, from, false, in, &files, err) < 0)
+		return -1;
+	m->from = files.folder ? plan_folder(p, st, files.folder, in, err) : files.tip;
+	return files.folder && !m->from ? -1 : 0;
 }
 
 /* ---- one mount ---- */

@@ -9,8 +9,10 @@
 #include "base/path.h"
 #include "base/wire.h"
 #include "build/healthcheck.h"
-#include "build/ports.h"
+#include "build/plan_add.h"
+#include "build/plan_context.h"
 #include "build/plan_internal.h"
+#include "build/ports.h"
 #include "dockerfile/expand.h"
 #include "store/filehash.h"
 
@@ -191,6 +193,7 @@ static int do_arg(struct planner *p, struct stage_state *st, const struct instru
 		const char *value = plan_build_arg(p, in->keys[i]);
 		auto_free char *expanded = NULL;
 
+		strv_add(&p->declared, in->keys[i]);
 		/* 2.7: the build argument, else the default, else the global scope. */
 		if (!value && in->values[i]) {
 			if (plan_expand(p, &st->env, in->values[i], &expanded, err) < 0)
@@ -404,6 +407,13 @@ static void add_proxies(const struct planner *p, struct strv *env)
 	}
 }
 
+static const char *step_hostname(const struct planner *p)
+{
+	const char *given = plan_build_arg(p, "BUILDKIT_SANDBOX_HOSTNAME");
+
+	return given && *given ? given : STEP_HOSTNAME;
+}
+
 /* What no step is given; a host or user who would allow it is not asked (dockerfile.md 3.2.5). */
 static int check_run_flags(const struct instruction *in, struct err *err)
 {
@@ -434,7 +444,7 @@ static int make_run(struct planner *p, struct stage_state *st, const struct inst
 	strv_copy(&op->step.env, &st->env);
 	op->step.cwd = xstrdup(working_dir(st));
 	op->step.user = xstrdup(st->config.user ? st->config.user : "");
-	op->step.hostname = xstrdup(STEP_HOSTNAME);
+	op->step.hostname = xstrdup(step_hostname(p));
 	if (run_network(p, in, &op->step.network, err) < 0)
 		return -1;
 	wire_put_strv(definition, &op->step.argv);
@@ -483,62 +493,58 @@ static void note_digest(void *ctx, const struct stat *st, const uint8_t digest[D
 	filehash_put(ctx, st, digest);
 }
 
-int plan_digest_context(struct planner *p, struct op *op, struct err *err)
+int plan_digest_folder(struct planner *p, struct op *op, struct err *err)
 {
 	struct copy_file_digests digests = { .ctx = p->session->store, .get = know_digest, .put = note_digest };
+	const struct context *folder = op->folder ? op->folder : p->context;
 	int rc;
 
 	filehash_begin(p->session->store);
-	rc = copy_digest(p->context->fd, &op->copy, &digests, op->context_digest, err);
+	rc = copy_digest(folder->fd, &op->copy, &digests, op->context_digest, err);
 	filehash_end(p->session->store);
 	return rc;
 }
 
-/* The source of COPY --from: a stage by number or name, else an image. */
+void plan_copy_folder(const struct planner *p, struct op *op, const struct context *folder)
+{
+	op->folder = folder == p->context ? NULL : folder;
+	op->copy.from_context = true;
+	if (folder->ignore)
+		op->copy.ignore = xstrdup(folder->ignore);
+	op->copy.fixed_mtime = folder->fixed_mtime;
+	op->copy.mtime = folder->mtime;
+}
+
+/* The source of COPY --from. */
 static int copy_from(struct planner *p, struct stage_state *st, const struct instruction *in, struct op *op,
 	struct err *err)
 {
 	const char *from = instruction_flag(in, "from");
-	uint64_t number;
-	int index;
+	struct plan_files files;
 
 	if (!from || !*from) {
-		op->copy.from_context = true;
-		if (p->context->ignore)
-			op->copy.ignore = xstrdup(p->context->ignore);
+		plan_copy_folder(p, op, p->context);
 		return 0;
 	}
 	if (strchr(from, '$'))
 		return err_set(err, ERR_DOCKERFILE,
 			"variable expansion is not supported for --from, define a new stage with FROM using ARG "
 			"from global scope as a workaround");
-	if (parse_u64(from, 0, UINT64_MAX, &number) == 0) {
-		if (number >= p->df->nstages)
-			return err_set(err, ERR_DOCKERFILE, "invalid stage index %s", from);
-		index = (int)number;
-	} else {
-		index = dockerfile_find_stage_any_case(p->df, from, p->df->nstages);
-	}
-	if (index >= 0 && (size_t)index >= st->index)
-		return err_set(err, ERR_DOCKERFILE,
-			"cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"", from,
-			st->stage->name ? st->stage->name : "");
-	if (index >= 0) {
-		if (plan_stage(p, (size_t)index, err) < 0)
-			return -1;
-		op->from = p->stages[index].tip;
-		op->from_empty = !op->from;
-		return 0;
-	}
-	return plan_copy_image(p, st, from, in, op, err);
+	if (plan_from(p, st, from, true, in, &files, err) < 0)
+		return -1;
+	if (files.folder)
+		plan_copy_folder(p, op, files.folder);
+	op->from = files.tip;
+	op->from_empty = !files.tip && !files.folder;
+	return 0;
 }
 
-static void put_copy_definition(const struct op *op, struct strbuf *definition)
+void plan_put_copy(const struct op *op, struct strbuf *definition)
 {
 	const struct copy_spec *c = &op->copy;
 
 	wire_put_u64(definition, c->from_context);
-	/* Of context sources only what they select counts, see plan_digest_context(). */
+	/* Of context sources only what they select counts, see plan_digest_folder(). */
 	if (!c->from_context)
 		wire_put_strv(definition, &c->sources);
 	wire_put_strv(definition, &c->file_names);
@@ -550,33 +556,8 @@ static void put_copy_definition(const struct op *op, struct strbuf *definition)
 	wire_put_u64(definition, c->parents);
 	wire_put_u64(definition, c->extract);
 	wire_put_u64(definition, c->make_dir_only);
-}
-
-static int check_copy_flags(const struct instruction *in, struct err *err)
-{
-	static const char *const later[] = { "link", "checksum", "keep-git-dir", "unpack" };
-
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-		const char *value = instruction_flag(in, later[i]);
-		auto_free char *what = xasprintf("%s --%s", instruction_kind_name(in->kind), later[i]);
-
-		if (value && strcmp(value, "false") != 0)
-			return refuse(in, what, err);
-	}
-	return 0;
-}
-
-static int check_remote(const struct instruction *in, const char *source, struct err *err)
-{
-	bool url = strncasecmp(source, "http://", 7) == 0 || strncasecmp(source, "https://", 8) == 0;
-	bool git = strncasecmp(source, "git://", 6) == 0 || strncasecmp(source, "ssh://", 6) == 0 ||
-		   strncmp(source, "git@", 4) == 0;
-
-	if (!url && !git)
-		return 0;
-	if (in->kind == INSTRUCTION_COPY)
-		return err_set(err, ERR_DOCKERFILE, "source can't be a %s for COPY", url ? "URL" : "git ref");
-	return refuse(in, url ? "ADD of a URL" : "ADD of a git repository", err);
+	wire_put_u64(definition, op->link);
+	plan_put_sources(op, definition);
 }
 
 /* Absolute, with the trailing slash that makes it a folder. */
@@ -610,7 +591,7 @@ static int add_heredocs(struct stage_state *st, const struct instruction *in, st
 }
 
 static void put_copy_history(struct strbuf *text, const struct instruction *in, const struct op *op,
-	const char *dest)
+	const struct strv *sources, const char *dest)
 {
 	strbuf_puts(text, instruction_kind_name(in->kind));
 	if (op->copy.parents)
@@ -619,8 +600,8 @@ static void put_copy_history(struct strbuf *text, const struct instruction *in, 
 		strbuf_printf(text, " --chown=%s", op->copy.chown);
 	if (op->copy.chmod)
 		strbuf_printf(text, " --chmod=%s", op->copy.chmod);
-	for (size_t i = 0; i < op->copy.sources.len; i++)
-		strbuf_printf(text, " %s", op->copy.sources.v[i]);
+	for (size_t i = 0; i < sources->len; i++)
+		strbuf_printf(text, " %s", sources->v[i]);
 	for (size_t i = 0; i < op->copy.file_names.len; i++)
 		strbuf_printf(text, " <<%s", op->copy.file_names.v[i]);
 	strbuf_printf(text, " %s # buildkit", dest);
@@ -631,27 +612,29 @@ static int make_copy(struct planner *p, struct stage_state *st, const struct ins
 	struct strbuf *history, struct err *err)
 {
 	auto_strv words = STRV_INIT;
+	auto_free char *checksum = NULL;
+	auto_free char *dest = NULL;
 	const char *exclude;
 
 	if (expand_args(p, st, in, &words, err) < 0 ||
 		expand_flag(p, st, in, "chown", &op->copy.chown, err) < 0 ||
-		expand_flag(p, st, in, "chmod", &op->copy.chmod, err) < 0 || add_heredocs(st, in, op, err) < 0)
+		expand_flag(p, st, in, "chmod", &op->copy.chmod, err) < 0 ||
+		expand_flag(p, st, in, "checksum", &checksum, err) < 0 || add_heredocs(st, in, op, err) < 0)
 		return -1;
-	for (size_t i = 0; i + 1 < words.len; i++) {
-		if (check_remote(in, words.v[i], err) < 0)
-			return -1;
-		strv_add(&op->copy.sources, words.v[i]);
-	}
+	dest = words.v[--words.len];
+	words.v[words.len] = NULL;
 	for (size_t i = 0; (exclude = instruction_flag_at(in, "exclude", i)); i++)
 		strv_add(&op->copy.excludes, exclude);
 	op->copy.parents = instruction_flag_is_set(in, "parents");
 	op->copy.extract = in->kind == INSTRUCTION_ADD;
-	op->copy.dest = absolute_dest(st, words.v[words.len - 1]);
+	op->copy.dest = absolute_dest(st, dest);
 	op->copy.now = p->now;
-	put_copy_history(history, in, op, words.v[words.len - 1]);
-	if (copy_from(p, st, in, op, err) < 0)
+	/* with --chmod the flag is ignored (3.3.7) */
+	op->link = instruction_flag_is_set(in, "link") && !op->copy.chmod;
+	put_copy_history(history, in, op, &words, dest);
+	if (copy_from(p, st, in, op, err) < 0 || plan_sources(p, in, &words, checksum, op, err) < 0)
 		return -1;
-	return op->copy.from_context ? plan_digest_context(p, op, err) : 0;
+	return op->copy.from_context ? plan_digest_folder(p, op, err) : 0;
 }
 
 static int do_copy(struct planner *p, struct stage_state *st, const struct instruction *in, struct err *err)
@@ -660,14 +643,12 @@ static int do_copy(struct planner *p, struct stage_state *st, const struct instr
 	auto_strbuf history = STRBUF_INIT;
 	struct op *op;
 
-	if (check_copy_flags(in, err) < 0)
-		return -1;
 	op = new_op(p, st, in, OP_COPY);
 	if (make_copy(p, st, in, op, &history, err) < 0) {
 		op_free(op);
 		return -1;
 	}
-	put_copy_definition(op, &definition);
+	plan_put_copy(op, &definition);
 	add_history(st, &history, false);
 	st->tip = plan_add(p, op, &definition);
 	return 0;
@@ -698,7 +679,7 @@ static int do_workdir(struct planner *p, struct stage_state *st, const struct in
 	op->copy.now = p->now;
 	if (user && *user && strcmp(user, "root") != 0 && strcmp(user, "0") != 0)
 		op->copy.chown = xstrdup(user);
-	put_copy_definition(op, &definition);
+	plan_put_copy(op, &definition);
 	add_history(st, &text, false);
 	st->tip = plan_add(p, op, &definition);
 	return 0;

@@ -63,6 +63,8 @@ void session_close(struct session *s)
 	s->holder = NULL;
 	registry_client_free(s->client);
 	s->client = NULL;
+	http_free(s->http);
+	s->http = NULL;
 	store_close(s->store);
 	s->store = NULL;
 	free(s->ready);
@@ -128,6 +130,19 @@ struct registry_client *session_client(struct session *s, struct err *err)
 	}
 	pthread_mutex_unlock(&s->lock);
 	return s->client;
+}
+
+struct http *session_http(struct session *s, struct err *err)
+{
+	struct http_options o = { .cancel = &s->cancelled };
+
+	if (!session_client(s, err)) /* what it needs is needed here too */
+		return NULL;
+	pthread_mutex_lock(&s->lock);
+	if (!s->http)
+		s->http = http_new(&o);
+	pthread_mutex_unlock(&s->lock);
+	return s->http;
 }
 
 const char *session_fingerprint(const struct session *s)

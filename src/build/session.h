@@ -46,6 +46,7 @@ struct session {
 	struct session_options options;
 	struct holder *holder;
 	struct registry_client *client;
+	struct http *http;
 	char emulated[8][16]; /* architectures registered with the holder's binfmt_misc */
 	size_t nemulated;
 	pthread_mutex_t lock;        /* guards what follows and emulated */
@@ -67,6 +68,9 @@ void session_cancel(struct session *s, enum session_cancel_reason why);
 struct holder *session_holder(struct session *s, struct err *err);
 /* The registry client. Returns NULL and *err: of session_holder(), ERR_NETWORK when offline. */
 struct registry_client *session_client(struct session *s, struct err *err);
+struct http;
+/* Connections for plain files (registry/fetch.h), made as session_client() makes its client. Returns NULL and *err alike. */
+struct http *session_http(struct session *s, struct err *err);
 /* The fingerprint of the ID map: names the folder forms in the store. The holder runs. */
 const char *session_fingerprint(const struct session *s);
 

@@ -15,7 +15,8 @@ void solve_content_key(const struct op *op, const char *purpose, const uint8_t *
 	struct snapchain below = SNAPCHAIN_INIT;
 	auto_strbuf text = STRBUF_INIT;
 
-	op_chain(op->base, &below);
+	if (!op->link)
+		op_chain(op->base, &below);
 	wire_put_str(&text, purpose);
 	wire_put_bytes(&text, op->self, DIGEST_SIZE);
 	for (size_t i = 0; i < below.len; i++)
@@ -125,9 +126,21 @@ static int report_cached(struct solver *s, struct err *err)
 
 /* ---- running ---- */
 
-static bool is_ready(const struct op *op)
+/*
+ * Whether the whole tree that ends with op is there. What is cached, or linked, may be so before what is below it. Once
+ * true it stays so, and is noted: a chain may be ten thousand long.
+ */
+static bool is_ready(struct op *op)
 {
-	return !op || op->state == OP_CACHED || op->state == OP_DONE;
+	struct op *o = op;
+
+	while (o && !o->tree_ready && (o->state == OP_CACHED || o->state == OP_DONE))
+		o = o->base;
+	if (o && !o->tree_ready)
+		return false;
+	if (op)
+		op->tree_ready = true;
+	return true;
 }
 
 static bool inputs_ready(const struct op *op)
@@ -135,7 +148,7 @@ static bool inputs_ready(const struct op *op)
 	for (size_t i = 0; i < op_inputs(op); i++)
 		if (!is_ready(op_input(op, i)))
 			return false;
-	return is_ready(op->base);
+	return op->link || is_ready(op->base);
 }
 
 /* The next operation whose inputs are there; NULL when none is. *ret_left: whether any is still to do. */
@@ -255,7 +268,7 @@ int solve(struct solver *s, struct err *err)
 	bool any = false;
 
 	for (struct op *op = s->plan->first; op; op = op->next) {
-		op->fresh = op->no_cache || (op->base && op->base->fresh);
+		op->fresh = op->no_cache || (op->base && !op->link && op->base->fresh);
 		for (size_t i = 0; i < op_inputs(op); i++)
 			op->fresh |= op_input(op, i) && op_input(op, i)->fresh;
 	}

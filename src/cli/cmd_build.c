@@ -11,6 +11,7 @@
 #include "build/build.h"
 #include "cli/cli.h"
 #include "cli/front.h"
+#include "cli/metadata.h"
 #include "dockerfile/parse.h"
 #include "oci/descriptor.h"
 
@@ -18,14 +19,17 @@
 #define LOG_LINES 20     /* of a failed step, repeated below the progress */
 
 static struct {
-	const char *file, *target, *network, *iidfile, *call;
-	struct strv tags, build_args, labels, platforms, outputs, no_cache_filter, secrets, ssh;
+	const char *file, *target, *network, *iidfile, *metadata_file, *jobs, *timestamp, *format, *call;
+	struct strv tags, build_args, labels, platforms, outputs, no_cache_filter, build_contexts, annotations, secrets,
+		ssh;
 	bool no_cache, pull, quiet, push, load, check;
-} opt;
+	bool layers, nothing; /* options of other builders that ask for what happens anyway */
+} opt = { .layers = true };
 
 #define REFUSE(flag, instead) { OPTION_REFUSED, 0, flag, instead, NULL, NULL }
 static const struct option_def options[] = {
-	{ OPTION_STRING, 'f', "file", "PATH", "the Dockerfile (default PATH/Dockerfile, - for stdin)", &opt.file },
+	{ OPTION_STRING, 'f', "file", "PATH", "the Dockerfile (default PATH/Dockerfile, - for stdin, or a URL)",
+		&opt.file },
 	{ OPTION_LIST, 't', "tag", "NAME[:TAG]", "name of the image; may be repeated", &opt.tags },
 	{ OPTION_LIST, 'o', "output", "SPEC",
 		"type=oci|docker|tar|local|image|registry,dest=...; may be repeated; a bare path is type=local",
@@ -48,8 +52,17 @@ static const struct option_def options[] = {
 	{ OPTION_STRING, 0, "call", "WHAT",
 		"build, or only look: check, outline or targets; ,format=json for JSON (default build)", &opt.call },
 	{ OPTION_FLAG, 0, "check", NULL, "short for --call=check: look for likely mistakes, build nothing", &opt.check },
+	{ OPTION_LIST, 0, "build-context", "NAME=SRC",
+		"use SRC where NAME is a stage or an image: a folder, docker-image://REF, oci-layout://DIR, a git "
+		"repository or an archive by URL",
+		&opt.build_contexts },
+	{ OPTION_LIST, 0, "annotation", "K=V", "annotate the manifest; index:K=V the index; may be repeated",
+		&opt.annotations },
+	{ OPTION_STRING, 0, "metadata-file", "FILE", "write what was made into FILE, as JSON", &opt.metadata_file },
+	{ OPTION_STRING, 0, "jobs", "N", "steps at once (default by the machine)", &opt.jobs },
+	{ OPTION_STRING, 0, "timestamp", "SECONDS", "the same as --build-arg SOURCE_DATE_EPOCH=SECONDS",
+		&opt.timestamp },
 	{ OPTION_FLAG, 'q', "quiet", NULL, "print nothing but the digest", &opt.quiet },
-	REFUSE("build-context", "named contexts are not supported by this whittle"),
 	REFUSE("cache-from", "the step cache is in the store; registry caches are not supported by this whittle"),
 	REFUSE("cache-to", "the step cache is in the store; registry caches are not supported by this whittle"),
 	REFUSE("allow", "steps never run without the sandbox"),
@@ -57,14 +70,72 @@ static const struct option_def options[] = {
 	REFUSE("attest", "attestations are not supported by this whittle"),
 	REFUSE("sbom", "attestations are not supported by this whittle"),
 	REFUSE("provenance", "attestations are not supported by this whittle"),
-	REFUSE("annotation", "annotations are not supported by this whittle"),
-	REFUSE("metadata-file", "use --iidfile for the digest"),
 	REFUSE("add-host", "extra hosts are not supported by this whittle"),
 	REFUSE("ulimit", "limits are not supported by this whittle"),
 	REFUSE("shm-size", "/dev/shm of a step is 64 MiB"),
 	REFUSE("cgroup-parent", "limits are not supported by this whittle"),
 	REFUSE("memory", "limits are not supported by this whittle"),
 	REFUSE("squash", "squashing is not supported by this whittle"),
+	/* docker build and buildah: asked for what happens anyway */
+	{ OPTION_FLAG, 0, "layers", NULL, NULL, &opt.layers },
+	{ OPTION_STRING, 0, "format", "FORMAT", NULL, &opt.format },
+	{ OPTION_FLAG, 0, "rm", NULL, NULL, &opt.nothing },
+	{ OPTION_FLAG, 0, "force-rm", NULL, NULL, &opt.nothing },
+	{ OPTION_FLAG, 0, "compress", NULL, NULL, &opt.nothing },
+	{ OPTION_FLAG, 0, "skip-unused-stages", NULL, NULL, &opt.nothing },
+	{ OPTION_FLAG, 0, "disable-content-trust", NULL, NULL, &opt.nothing },
+	/* and for something else */
+	REFUSE("all-platforms", "list the platforms with --platform"),
+	REFUSE("arch", "use --platform OS/ARCH"),
+	REFUSE("authfile", "set REGISTRY_AUTH_FILE"),
+	REFUSE("cache-ttl", "use --no-cache, or --no-cache-filter STAGE"),
+	REFUSE("cap-add", "every step has the capabilities that builds need, and no more"),
+	REFUSE("cap-drop", "every step has the capabilities that builds need, and no more"),
+	REFUSE("cert-dir", "set SSL_CERT_FILE"),
+	REFUSE("cgroupns", "every step has namespaces of its own"),
+	REFUSE("cpp-flag", "Dockerfile.in is not preprocessed: run cpp, and give its output with -f -"),
+	REFUSE("creds", "set REGISTRY_AUTH_FILE or DOCKER_CONFIG"),
+	REFUSE("decryption-key", "encrypted images are not read"),
+	REFUSE("device", "steps see no devices of the host"),
+	REFUSE("disable-compression", "use -o type=...,compression=uncompressed"),
+	REFUSE("dns", "steps use the resolv.conf of the host"),
+	REFUSE("dns-option", "steps use the resolv.conf of the host"),
+	REFUSE("dns-search", "steps use the resolv.conf of the host"),
+	REFUSE("env", "use ENV in the Dockerfile, or --build-arg with an ARG"),
+	REFUSE("from", "use --build-context NAME=docker-image://REF"),
+	REFUSE("group-add", "use USER in the Dockerfile"),
+	REFUSE("hooks-dir", "there is no OCI runtime"),
+	REFUSE("http-proxy", "use --build-arg http_proxy=..."),
+	REFUSE("identity-label", "use --label"),
+	REFUSE("ignorefile", "call it NAME.dockerignore beside the Dockerfile called NAME"),
+	REFUSE("ipc", "every step has namespaces of its own"),
+	REFUSE("logfile", "redirect stderr"),
+	REFUSE("logsplit", "redirect stderr"),
+	REFUSE("manifest", "several --platform make an index; name it with -t"),
+	REFUSE("no-hosts", "the hosts file of steps is in no layer"),
+	REFUSE("omit-history", "the history is part of the image"),
+	REFUSE("os", "use --platform OS/ARCH"),
+	REFUSE("os-feature", "use --platform OS/ARCH"),
+	REFUSE("os-version", "use --platform OS/ARCH"),
+	REFUSE("pid", "every step has namespaces of its own"),
+	REFUSE("policy", "there are no source policies; pin images by digest"),
+	REFUSE("retry", "transfers are tried again and resumed as they are"),
+	REFUSE("retry-delay", "transfers are tried again and resumed as they are"),
+	REFUSE("runtime", "there is no OCI runtime"),
+	REFUSE("runtime-flag", "there is no OCI runtime"),
+	REFUSE("security-opt", "steps never run without the sandbox"),
+	REFUSE("sign-by", "sign what was pushed with the tool of your choice"),
+	REFUSE("stdin", "steps read nothing"),
+	REFUSE("tls-verify", "use --insecure-registry HOST"),
+	REFUSE("unsetenv", "the environment of an image comes from its base and ENV"),
+	REFUSE("userns", "use --isolation"),
+	REFUSE("userns-gid-map", "use --isolation"),
+	REFUSE("userns-gid-map-group", "use --isolation"),
+	REFUSE("userns-uid-map", "use --isolation"),
+	REFUSE("userns-uid-map-user", "use --isolation"),
+	REFUSE("uts", "every step has namespaces of its own"),
+	REFUSE("variant", "use --platform OS/ARCH/VARIANT"),
+	{ OPTION_REFUSED, 'v', "volume", "use COPY, or --build-context and RUN --mount", NULL, NULL },
 	{ OPTION_END, 0, NULL, NULL, NULL, NULL },
 };
 
@@ -73,6 +144,8 @@ static void add_build_args(struct build_options *o)
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");
 
 	cli_build_args(&opt.build_args, &o->build_args);
+	if (opt.timestamp && !strv_env_get(&o->build_args, "SOURCE_DATE_EPOCH"))
+		strv_env_set(&o->build_args, "SOURCE_DATE_EPOCH", opt.timestamp);
 	if (epoch && *epoch && !strv_env_get(&o->build_args, "SOURCE_DATE_EPOCH"))
 		strv_env_set(&o->build_args, "SOURCE_DATE_EPOCH", epoch);
 }
@@ -143,6 +216,52 @@ static int add_secrets(struct build_options *o, struct err *err)
 	return 0;
 }
 
+/* "a,b" is two: stages of --no-cache-filter. */
+static void add_words(const struct strv *lists, struct strv *ret)
+{
+	for (size_t i = 0; i < lists->len; i++)
+		for (const char *at = lists->v[i]; *at;) {
+			size_t len = strcspn(at, ",");
+
+			if (len)
+				strv_take(ret, xstrndup(at, len));
+			at += len + (at[len] == ',');
+		}
+}
+
+static int add_contexts(struct build_options *o, struct err *err)
+{
+	for (size_t i = 0; i < opt.build_contexts.len; i++) {
+		const char *text = opt.build_contexts.v[i];
+		size_t len = strcspn(text, "=");
+
+		if (len == 0 || !text[len] || !text[len + 1])
+			return err_set(err, ERR_USAGE, "invalid build context '%s', expected NAME=SOURCE", text);
+		strv_take(&o->build_contexts, xstrndup(text, len));
+		strv_add(&o->build_contexts, text + len + 1);
+	}
+	return 0;
+}
+
+/* What other builders' options may ask for. */
+static int check_foreign(struct build_options *o, struct err *err)
+{
+	uint64_t jobs;
+
+	if (!opt.layers)
+		return err_set(err, ERR_USAGE, "--layers=false has no meaning here: use --no-cache");
+	if (opt.format && strcmp(opt.format, "oci") != 0)
+		return err_set(err, ERR_USAGE, "--format %s has no meaning here: images are OCI images; use -o "
+			"type=docker,dest=FILE for docker load", opt.format);
+	if (opt.jobs && parse_u64(opt.jobs, 0, 1024, &jobs) < 0)
+		return err_set(err, ERR_USAGE, "--jobs takes a number, not '%s'", opt.jobs);
+	o->jobs = opt.jobs ? (unsigned)jobs : 0;
+	for (size_t i = 0; i < opt.annotations.len; i++)
+		if (annotations_parse(&o->annotations, opt.annotations.v[i], err) < 0)
+			return -1;
+	return add_contexts(o, err);
+}
+
 static int fill(struct build_options *o, const char *context, struct err *err)
 {
 	o->context = context;
@@ -151,7 +270,7 @@ static int fill(struct build_options *o, const char *context, struct err *err)
 	o->no_cache = opt.no_cache;
 	o->pull = opt.pull;
 	strv_copy(&o->tags, &opt.tags);
-	strv_copy(&o->no_cache_filter, &opt.no_cache_filter);
+	add_words(&opt.no_cache_filter, &o->no_cache_filter);
 	add_build_args(o);
 	for (size_t i = 0; i < opt.labels.len; i++) {
 		size_t len = strcspn(opt.labels.v[i], "=");
@@ -167,7 +286,7 @@ static int fill(struct build_options *o, const char *context, struct err *err)
 		return err_set(err, ERR_USAGE, "unknown network '%s': use host or none", opt.network);
 	if (opt.no_cache && opt.no_cache_filter.len)
 		return err_set(err, ERR_USAGE, "--no-cache and --no-cache-filter exclude each other");
-	if (set_epoch(o, err) < 0 || add_platforms(o, err) < 0 || add_secrets(o, err) < 0)
+	if (check_foreign(o, err) < 0 || set_epoch(o, err) < 0 || add_platforms(o, err) < 0 || add_secrets(o, err) < 0)
 		return -1;
 	return add_outputs(o, err);
 }
@@ -227,6 +346,8 @@ static int build(const struct build_options *o, struct session *s, struct progre
 	progress_view_free(view);
 	if (rc == 0 && opt.iidfile)
 		rc = write_iidfile(opt.iidfile, result.image.digest, &err);
+	if (rc == 0 && opt.metadata_file)
+		rc = metadata_write(opt.metadata_file, &result.image, &o->tags, &err);
 	if (rc == 0 && !writes_to_stdout(o))
 		printf("%s\n", result.image.digest);
 	log_debug("%llu objects written in folders of the store", (unsigned long long)result.files_written);
@@ -261,6 +382,8 @@ static void release(struct build_options *o)
 	strv_release(&opt.no_cache_filter);
 	strv_release(&opt.secrets);
 	strv_release(&opt.ssh);
+	strv_release(&opt.build_contexts);
+	strv_release(&opt.annotations);
 }
 
 static int run_build(const struct command *self, int argc, char **argv)
@@ -298,4 +421,4 @@ static int run_build(const struct command *self, int argc, char **argv)
 	return status;
 }
 
-const struct command command_build = { "build", "[OPTIONS] PATH", "build an image from a Dockerfile", run_build };
+const struct command command_build = { "build", "[OPTIONS] PATH|URL|-", "build an image from a Dockerfile", run_build };

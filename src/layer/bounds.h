@@ -20,6 +20,7 @@
 #define LAYER_RATIO_FREE (64ull << 20)	 /* uncompressed bytes before the ratio counts */
 #define LAYER_RATIO_GZIP 1040		 /* deflate cannot exceed 1032:1 */
 #define LAYER_RATIO_ZSTD 5000		 /* above it, zeros or not, it is refused */
+#define LAYER_RATIO_FOREIGN 10000	 /* of archives of users: xz reaches 7000:1 on zeros */
 #define LAYER_RATIO_WARN 200		 /* above it a debug line is written */
 #define LAYER_GZIP_MEMBERS_MAX 1000000u	 /* members of a gzip stream: bgzip makes many */
 #define LAYER_GZIP_EMPTY_MAX 1024u	 /* of which without any content, one after the other */

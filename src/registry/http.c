@@ -243,7 +243,7 @@ static bool refuse_address(struct transfer *t, enum addr_class class)
 		auto_free char *shown = url_display(t->url);
 
 		err_set(t->err, ERR_DENIED,
-			"'%s' is at a private address, to which a public registry may not lead",
+			"'%s' is at a private address, to which a public server may not lead",
 			shown);
 	}
 	t->failed = true;
@@ -505,6 +505,8 @@ static struct curl_slist *request_headers(const struct http_request *req, bool w
 
 		list = header_add(list, "Range", range);
 	}
+	for (size_t i = 0; req->more_headers && i + 1 < req->more_headers->len; i += 2)
+		list = header_add(list, req->more_headers->v[i], req->more_headers->v[i + 1]);
 	return list;
 }
 
@@ -847,6 +849,13 @@ int http_wait(const struct http *http, uint64_t ms, struct err *err)
 unsigned http_retry_base_ms(const struct http *http)
 {
 	return http->retry_base_ms;
+}
+
+int64_t http_date(const char *value)
+{
+	time_t t = curl_getdate(value, NULL);
+
+	return t == -1 ? INT64_MIN : (int64_t)t;
 }
 
 /* Seconds that the header asks for, or -1. */

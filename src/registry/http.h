@@ -86,6 +86,7 @@ struct http_request {
 	const char *content_type;
 	const char *authorization; /* goes to the origin of url and to no other */
 	uint64_t range_from;       /* ask for bytes from here on; 0: no Range header */
+	const struct strv *more_headers; /* pairs of a name and a value; or NULL */
 	const void *body;          /* POST, PUT: the body in memory, */
 	uint64_t body_size;        /* its bytes; */
 	int body_fd;               /* or, when >= 0, a file from offset 0 (by pread) */
@@ -155,6 +156,9 @@ void http_response_release(struct http_response *resp);
 int http_wait(const struct http *http, uint64_t ms, struct err *err);
 /* The first back-off step of this pool in milliseconds. */
 unsigned http_retry_base_ms(const struct http *http);
+
+/* Seconds since 1970 of an HTTP date, or INT64_MIN when it is none. libcurl is loaded. */
+int64_t http_date(const char *value);
 
 /* Whether the table of 4.8 retries this status. */
 bool http_status_retries(int status);

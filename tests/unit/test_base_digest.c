@@ -118,6 +118,29 @@ static void hex_of_any_length(void **state)
 	assert_string_equal(s, "");
 }
 
+static void files_by_other_algorithms(void **state)
+{
+	char hex[DIGEST_ANY_HEX_MAX + 1];
+	FILE *f = tmpfile();
+
+	(void)state;
+	assert_non_null(f);
+	fputs("abc", f);
+	fflush(f);
+	assert_int_equal(digest_file(fileno(f), "sha256", hex), 0);
+	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_int_equal(digest_file(fileno(f), "sha384", hex), 0);
+	assert_string_equal(hex, "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"
+				 "8086072ba1e7cc2358baeca134c825a7");
+	assert_int_equal(digest_file(fileno(f), "sha512", hex), 0);
+	assert_string_equal(hex, "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+				 "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+	assert_int_equal(digest_file(fileno(f), "md5", hex), -1);
+	assert_int_equal(digest_hex_len("sha512"), 128);
+	assert_int_equal(digest_hex_len("sha1"), 0);
+	fclose(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +149,7 @@ int main(void)
 		cmocka_unit_test(only_the_exact_form_is_valid),
 		cmocka_unit_test(parse_and_format_are_inverse),
 		cmocka_unit_test(hex_of_any_length),
+		cmocka_unit_test(files_by_other_algorithms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

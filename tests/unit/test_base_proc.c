@@ -208,6 +208,69 @@ static void no_descriptor_stays_open(void **state)
 	close(after);
 }
 
+static long atoi_pid(const char *text)
+{
+	return strtol(text, NULL, 10);
+}
+
+static bool is_zombie(pid_t pid)
+{
+	char path[64], text[256] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	(void)!read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return strstr(text, ") Z ") != NULL;
+}
+
+static void only_the_given_environment_and_mask(void **state)
+{
+	const char *const argv[] = {"sh", "-c", "umask; echo \"$GIVEN,$HOME\"", NULL};
+	const char *const env[] = {"PATH=/usr/bin:/bin", "GIVEN=yes", NULL};
+	const struct proc_options o = {.env = env, .mask = 027};
+	auto_strbuf out = STRBUF_INIT;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	setenv("HOME", "/somewhere", 1);
+	assert_int_equal(proc_run_with(argv, &o, &out, 100, &err), 0);
+	assert_string_equal(out.buf, "0027\nyes,\n");
+}
+
+static volatile sig_atomic_t cancel_flag;
+
+static void set_cancel(int sig)
+{
+	(void)sig;
+	cancel_flag = 1;
+}
+
+static void a_cancelled_program_is_killed_with_its_children(void **state)
+{
+	const char *const argv[] = {"sh", "-c", "sleep 600 & echo $!; wait", NULL};
+	const struct proc_options o = {.cancel = &cancel_flag};
+	auto_strbuf out = STRBUF_INIT;
+	struct err err = ERR_INIT;
+	pid_t pid;
+
+	(void)state;
+	signal(SIGALRM, set_cancel);
+	alarm(1);
+	assert_int_equal(proc_run_with(argv, &o, &out, 100, &err), -1);
+	assert_int_equal(err.kind, ERR_CANCELLED);
+	pid = (pid_t)atoi_pid(out.buf);
+	assert_true(pid > 1);
+	/* it was killed; whoever adopts it may not have reaped it yet */
+	for (int i = 0; i < 100 && kill(pid, 0) == 0 && !is_zombie(pid); i++)
+		usleep(20000);
+	assert_true(kill(pid, 0) < 0 || is_zombie(pid));
+	cancel_flag = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +285,8 @@ int main(void)
 		cmocka_unit_test(blocked_and_ignored_signals_are_not_handed_down),
 		cmocka_unit_test(a_daemon_left_behind_does_not_hold_us_up),
 		cmocka_unit_test(no_descriptor_stays_open),
+		cmocka_unit_test(only_the_given_environment_and_mask),
+		cmocka_unit_test(a_cancelled_program_is_killed_with_its_children),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,7 +66,7 @@ static void make(struct result *r, const char *text)
 
 static void end(struct result *r)
 {
-	plan_release(&r->plan);
+	plan_release(&session, &r->plan);
 	dockerfile_free(r->df);
 	build_options_release(&r->options);
 }
@@ -401,10 +401,13 @@ static void mistakes_name_their_line(void **state)
 	refused("FROM scratch\nRUN --mount=type=tmpfs x\n", 2, "invalid mount target \"/\"");
 	refused("FROM scratch\nRUN --device=v.com/c=d x\n", 2,
 		"entitlement device is not allowed: steps are given no device of this machine");
-	refused("FROM scratch\nCOPY --link a b\n", 2,
-		"dockerfile parse error on line 2: COPY --link is not supported by this whittle");
-	refused("FROM scratch\nADD https://example.org/x /x\n", 2,
-		"dockerfile parse error on line 2: ADD of a URL is not supported by this whittle");
+	refused("FROM scratch\nCOPY https://example.org/x /x\n", 2, "source can't be a URL for COPY");
+	refused("FROM scratch\nCOPY git@example.org:x /x\n", 2, "source can't be a git ref for COPY");
+	refused("FROM scratch\nADD --checksum=md5:00 https://example.org/x /x\n", 2, "unsupported digest algorithm: md5:00");
+	refused("FROM scratch\nADD --checksum=sha256:00 a /x\n", 2, "checksum requires HTTP(S) or Git sources");
+	refused("FROM scratch\nADD --checksum=sha256:00 a b /x/\n", 2,
+		"checksum can't be specified for multiple sources");
+	refused("FROM scratch\nADD https://example.org/r.git?tag=a&branch=b /x\n", 2, "branch conflicts with tag");
 	refused("FROM scratch\nRUN --security=insecure x\n", 2,
 		"entitlement security.insecure is not allowed: steps never run without the sandbox");
 	refused("FROM scratch\nSTOPSIGNAL SIGNONSENSE\n", 2, "invalid signal: SIGNONSENSE");
