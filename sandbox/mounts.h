@@ -35,5 +35,10 @@ int mount_attach(int fd, int target, const char *what, struct err *err);
  * missing gives ERR_NOT_FOUND, one of the wrong type (a file for a folder) ERR_SANDBOX naming it.
  */
 int mount_attach_in_root(int fd, int rootfd, const char *path, struct err *err);
+/*
+ * The same for a file, but a link at path itself is covered and not followed: images come with links to places that only
+ * a running system has (/etc/resolv.conf to /run/systemd/resolve).
+ */
+int mount_attach_over(int fd, int rootfd, const char *path, struct err *err);
 
 #endif
