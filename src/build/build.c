@@ -13,12 +13,12 @@
 #include "build/parallel.h"
 #include "build/plan.h"
 #include "build/solve.h"
-#include "build/step_files.h"
 
 void build_options_init(struct build_options *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->epoch = LAYER_EPOCH_NONE;
+	step_options_init(&o->steps);
 }
 
 void build_options_release(struct build_options *o)
@@ -27,6 +27,7 @@ void build_options_release(struct build_options *o)
 	strv_release(&o->labels);
 	strv_release(&o->tags);
 	strv_release(&o->no_cache_filter);
+	step_options_release(&o->steps);
 	free(o->platforms);
 	for (size_t i = 0; i < o->noutputs; i++)
 		output_release(&o->outputs[i]);
@@ -83,11 +84,8 @@ static int export_plan(struct session *s, const struct build_options *o, const s
 static int plan_and_solve(struct session *s, const struct build_options *o, const struct context *context,
 	const struct dockerfile *df, struct plan *plan, struct build_result *ret, struct err *err)
 {
-	auto_free char *hosts = step_hosts();
-	auto_free char *resolv_conf = step_resolv_conf();
 	struct solver solver = { .session = s, .context = context, .plan = plan, .want = layer_wanted(o),
-		.width = o->jobs ? o->jobs : parallel_width(), .hosts = hosts, .resolv_conf = resolv_conf,
-		.result = ret };
+		.width = o->jobs ? o->jobs : parallel_width(), .result = ret };
 
 	if (plan_make(s, o, context, df, plan, &ret->location, err) < 0)
 		return -1;
@@ -131,6 +129,7 @@ int build_run(struct session *s, const struct build_options *options, struct bui
 	memset(ret, 0, sizeof(*ret));
 	ret->dockerfile_text = (struct strbuf)STRBUF_INIT;
 	ret->step_log = (struct strbuf)STRBUF_INIT;
+	session_set_steps(s, &options->steps);
 	if (context_open(options->context, options->dockerfile, &context, err) < 0)
 		return -1;
 	ret->dockerfile_name = xstrdup(context.dockerfile_name);

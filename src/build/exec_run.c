@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "build/jobs.h"
 #include "build/solve.h"
+#include "build/step_host.h"
 #include "cross/qemu.h"
 #include "store/snapshot.h"
 
@@ -90,8 +91,8 @@ static int step_failed(struct solver *s, const struct op *op, const struct step_
 }
 
 /* Hand the request to the holder with /dev/null and a log pipe. */
-static int call_step(struct solver *s, struct op *op, const struct strbuf *payload, struct strbuf *reply,
-	struct strbuf *tail, struct err *err)
+static int call_step(struct solver *s, struct op *op, const struct step_spec *spec, const struct strbuf *payload,
+	struct strbuf *reply, struct strbuf *tail, bool *ret_oom, struct err *err)
 {
 	struct log_reader log = { s->session->progress, op->vertex, -1, STRBUF_INIT };
 	auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -108,8 +109,7 @@ static int call_step(struct solver *s, struct op *op, const struct strbuf *paylo
 		close_fd(pipefd[1]);
 		return err_set(err, ERR_SYSTEM, "cannot start a thread");
 	}
-	rc = holder_call(s->session->holder, JOB_STEP, payload, (int[]){ null, pipefd[1], pipefd[1] }, 3, NULL,
-		NULL, reply, err);
+	rc = step_host_call(s->session, spec, payload, (int[]){ null, pipefd[1], pipefd[1] }, reply, ret_oom, err);
 	close_fd(pipefd[1]);
 	pthread_join(thread, NULL);
 	close_fd(pipefd[0]);
@@ -147,21 +147,26 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	struct seal_result sealed;
 	uint64_t ooms = oom_kills();
 	struct wire w;
+	bool oom = false;
 
 	snapchain_folder_names(s->session, below, &lowers);
 	spec.lowers = lowers;
 	spec.upper = upper;
 	spec.work = work;
-	spec.hosts = s->hosts;
-	spec.resolv_conf = op->step.network == STEP_NETWORK_NONE ? (char[]){ "" } : s->resolv_conf;
+	if (step_host_fill(s->session, &spec, err) < 0)
+		return -1;
+	auto_free char *hosts = spec.hosts;
+	auto_free char *resolv_conf = spec.resolv_conf;
+
 	step_spec_put(&spec, &payload);
-	if (put_seal(s, tmp, below, &payload, err) < 0 || call_step(s, op, &payload, &reply, &tail, err) < 0)
+	if (put_seal(s, tmp, below, &payload, err) < 0 ||
+		call_step(s, op, &spec, &payload, &reply, &tail, &oom, err) < 0)
 		return -1;
 	wire_init(&w, reply.buf, reply.len);
 	if (step_result_get(&w, &result, err) < 0)
 		return -1;
 	if (result.status != 0)
-		return step_failed(s, op, &result, result.status == 137 && oom_kills() > ooms, &tail, err);
+		return step_failed(s, op, &result, oom || (result.status == 137 && oom_kills() > ooms), &tail, err);
 	if (seal_result_get(&w, &sealed, err) < 0)
 		return -1;
 	tmp->size = sealed.files_size;

@@ -21,6 +21,7 @@
 #include "layer/index.h"
 #include "layer/tar_write.h"
 #include "sandbox/mounts.h"
+#include "sandbox/network.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/step.h"
 
@@ -481,5 +482,6 @@ const struct job_def job_table[JOB_COUNT] = {
 	[JOB_COPY] = { "copy", copy_job, NULL, false },
 	[JOB_COPY_DIGEST] = { "copy digest", copy_digest_job, NULL, false },
 	[JOB_REMOVE] = { "remove", remove_run, NULL, false },
+	[JOB_NETWORK] = { "network", network_run, NULL, true },
 	[JOB_TREE] = { "tree", tree_run, NULL, false },
 };

@@ -16,7 +16,6 @@ struct solver {
 	const struct plan *plan;
 	struct layer_want want; /* how layers are made that nobody enters */
 	unsigned width;         /* operations at once */
-	char *hosts, *resolv_conf;
 	struct build_result *result;
 	/* private */
 	pthread_mutex_t lock;
