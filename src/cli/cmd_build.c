@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "build/build.h"
 #include "cli/cli.h"
+#include "cli/step_flags.h"
 #include "dockerfile/parse.h"
 #include "oci/descriptor.h"
 
@@ -17,7 +18,7 @@
 #define LOG_LINES 20     /* of a failed step, repeated below the progress */
 
 static struct {
-	const char *file, *target, *network, *iidfile;
+	const char *file, *target, *iidfile;
 	struct strv tags, build_args, labels, platforms, outputs, no_cache_filter;
 	bool no_cache, pull, quiet, push, load;
 } opt;
@@ -33,7 +34,6 @@ static const struct option_def options[] = {
 	{ OPTION_STRING, 0, "target", "STAGE", "build this stage (default the last)", &opt.target },
 	{ OPTION_LIST, 0, "build-arg", "K[=V]", "value of an ARG; without =V from the environment", &opt.build_args },
 	{ OPTION_LIST, 0, "label", "K=V", "add a label to the image", &opt.labels },
-	{ OPTION_STRING, 0, "network", "MODE", "network of RUN steps: host or none (default host)", &opt.network },
 	{ OPTION_FLAG, 0, "no-cache", NULL, "run every step anew", &opt.no_cache },
 	{ OPTION_LIST, 0, "no-cache-filter", "STAGE", "run the steps of these stages anew", &opt.no_cache_filter },
 	{ OPTION_FLAG, 0, "pull", NULL, "ask the registry for base images even if the store has them", &opt.pull },
@@ -53,13 +53,8 @@ static const struct option_def options[] = {
 	REFUSE("provenance", "attestations are not supported by this whittle"),
 	REFUSE("annotation", "annotations are not supported by this whittle"),
 	REFUSE("metadata-file", "use --iidfile for the digest"),
-	REFUSE("add-host", "extra hosts are not supported by this whittle"),
-	REFUSE("ulimit", "limits are not supported by this whittle"),
-	REFUSE("shm-size", "/dev/shm of a step is 64 MiB"),
-	REFUSE("cgroup-parent", "limits are not supported by this whittle"),
-	REFUSE("memory", "limits are not supported by this whittle"),
 	REFUSE("squash", "squashing is not supported by this whittle"),
-	{ OPTION_END, 0, NULL, NULL, NULL, NULL },
+	{ OPTION_END, 0, NULL, NULL, NULL, step_flags },
 };
 
 /* K=V, or K alone from the environment; an unset one counts as not given (dockerfile.md 5.5). */
@@ -150,12 +145,8 @@ static int fill(struct build_options *o, const char *context, struct err *err)
 
 		pairs_set(&o->labels, key, opt.labels.v[i][len] ? opt.labels.v[i] + len + 1 : "");
 	}
-	if (!opt.network || strcmp(opt.network, "default") == 0 || strcmp(opt.network, "host") == 0)
-		o->network = BUILD_NETWORK_HOST;
-	else if (strcmp(opt.network, "none") == 0)
-		o->network = BUILD_NETWORK_NONE;
-	else
-		return err_set(err, ERR_USAGE, "unknown network '%s': use host or none", opt.network);
+	if (step_flags_fill(&o->steps, err) < 0)
+		return -1;
 	if (opt.no_cache && opt.no_cache_filter.len)
 		return err_set(err, ERR_USAGE, "--no-cache and --no-cache-filter exclude each other");
 	if (set_epoch(o, err) < 0 || add_platforms(o, err) < 0)
@@ -236,6 +227,7 @@ static void release(struct build_options *o)
 	strv_release(&opt.platforms);
 	strv_release(&opt.outputs);
 	strv_release(&opt.no_cache_filter);
+	step_flags_release();
 }
 
 static int run_build(const struct command *self, int argc, char **argv)
