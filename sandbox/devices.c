@@ -69,15 +69,16 @@ static int fill(int dev, struct err *err)
 	return 0;
 }
 
-int devices_mount(int rootfd, struct err *err)
+int devices_mount(int rootfd, uint64_t shm_size, struct err *err)
 {
+	char size[24];
 	/* Without nr_inodes a step could fill half of the machine's memory with empty files. */
 	static const struct mount_option tmpfs[] = { { "mode", "0755" }, { "size", "64k" }, { "nr_inodes", "1k" },
 		{ NULL, NULL } };
 	static const struct mount_option pts[] = { { "newinstance", NULL }, { "ptmxmode", "0666" },
 		{ "mode", "0620" }, { NULL, NULL } };
-	static const struct mount_option shm[] = { { "mode", "1777" }, { "size", "64m" },
-		{ "nr_inodes", "64k" }, { NULL, NULL } };
+	const struct mount_option shm[] = { { "mode", "1777" }, { "size", size }, { "nr_inodes", "64k" },
+		{ NULL, NULL } };
 	auto_fd int dev = mount_new("tmpfs", tmpfs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
 	auto_fd int new_pts = -1;
 	auto_fd int new_shm = -1;
@@ -87,6 +88,7 @@ int devices_mount(int rootfd, struct err *err)
 	new_pts = mount_new("devpts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
 	if (new_pts < 0 || mount_attach_in_root(new_pts, dev, "pts", err) < 0)
 		return -1;
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)shm_size);
 	new_shm = mount_new("tmpfs", shm, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
 	if (new_shm < 0)
 		return -1;

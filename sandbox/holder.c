@@ -285,6 +285,7 @@ static _Noreturn void holder_main(const struct holder_options *o, const struct i
 	for (int s = 1; s < NSIG; s++)
 		signal(s, SIG_DFL);
 	signal(SIGINT, SIG_IGN);  /* the terminal's Ctrl-C is the engine's to handle */
+	setsid();                 /* as are all signals to its process group */
 	blank_arguments(o->argv);
 	if (read_full(go, &byte, 1) != 1)
 		_exit(125);

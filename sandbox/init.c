@@ -5,18 +5,15 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/close_range.h>
-#include <linux/if.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -35,7 +32,6 @@
 #include "sandbox/user.h"
 
 #define PROC_ATTRS (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
-#define NOFILE_MAX 1048576
 #define PROGRAM_STACK (256u << 10) /* become_program() needs a fifth of it */
 
 /* What a step must not see, or not change; absent ones are skipped. */
@@ -161,29 +157,7 @@ static int pivot(int root, struct err *err)
 	return chdir("/") < 0 ? err_sys(err, "cannot enter the root file system of the step") : 0;
 }
 
-/* Many test suites talk to 127.0.0.1; a fresh network namespace has it down. */
-static int bring_loopback_up(struct err *err)
-{
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	auto_fd int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (s < 0 || ioctl(s, SIOCSIFFLAGS, &ifr) < 0)
-		return err_sys(err, "cannot bring the loopback interface up");
-	return 0;
-}
-
 /* ---- the program ---- */
-
-static void set_limits(void)
-{
-	struct rlimit nofile, none = { 0, 0 };
-
-	if (getrlimit(RLIMIT_NOFILE, &nofile) == 0) {
-		nofile.rlim_cur = nofile.rlim_max < NOFILE_MAX ? nofile.rlim_max : NOFILE_MAX;
-		setrlimit(RLIMIT_NOFILE, &nofile);
-	}
-	setrlimit(RLIMIT_CORE, &none); /* a core dump must not land in a layer */
-}
 
 /*
  * Every descriptor was close-on-exec from birth; this closes what somebody forgot (CVE-2024-21626). One by one where
@@ -334,7 +308,8 @@ static int become_program(const struct init_args *a, struct err *err)
 		return -1;
 	/* The host's session keyring stays out; where this fails (a quota, a filter) the filter still refuses its use. */
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-	set_limits();
+	if (limits_apply(a->spec->limits, a->spec->nlimits, err) < 0)
+		return -1;
 	umask(022);
 	if (enter_cwd(a, err) < 0)
 		return -1;
@@ -368,7 +343,7 @@ static int prepare(const struct init_args *a, struct err *err)
 		err_sys(err, "cannot set the host name of the step to '%s' (sethostname)", a->spec->hostname);
 		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
 	}
-	return a->spec->network == STEP_NETWORK_NONE ? bring_loopback_up(err) : 0;
+	return 0;
 }
 
 /* The program until exec; it shares our memory, so what it says of a failure is there when it ends. */
@@ -403,16 +378,30 @@ static pid_t start_program(const struct init_args *a, struct err *err)
 	return err->kind == ERR_NONE ? pid : -1;
 }
 
-/* Reap whatever ends until the program does; then nothing of the step may live on. */
-static void reap(pid_t program, struct step_result *ret)
+/* Blocked from the start, so that none is lost: what sigwaitinfo(2) takes in reap(). */
+static void block_signals(sigset_t *set)
+{
+	static const int handed_on[] = { SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH };
+
+	sigemptyset(set);
+	for (size_t i = 0; i < sizeof(handed_on) / sizeof(handed_on[0]); i++)
+		sigaddset(set, handed_on[i]);
+	sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+/* Reap whatever ends until the program does, and hand signals on to its group; then nothing of the step may live on. */
+static void reap(pid_t program, const sigset_t *signals, struct step_result *ret)
 {
 	struct rusage ru;
 	int status = 0;
 	pid_t pid;
 
-	do
-		pid = wait4(-1, &status, 0, NULL);
-	while (pid != program && (pid > 0 || errno == EINTR));
+	while ((pid = wait4(-1, &status, WNOHANG, NULL)) != program) {
+		int sig = pid == 0 ? sigwaitinfo(signals, NULL) : SIGCHLD;
+
+		if (sig > 0 && sig != SIGCHLD)
+			kill(-program, sig);
+	}
 	ret->killed = WIFSIGNALED(status);
 	ret->status = ret->killed ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 	kill(-1, SIGKILL);
@@ -428,13 +417,15 @@ _Noreturn void init_main(const struct init_args *args)
 {
 	struct init_report report = { .err = ERR_INIT };
 	pid_t program = -1;
+	sigset_t signals;
 
+	block_signals(&signals);
 	if (prepare(args, &report.err) == 0)
 		program = start_program(args, &report.err);
 	for (int i = 0; i < 3; i++)
 		close_fd(args->stdio[i]);
 	if (program > 0)
-		reap(program, &report.result);
+		reap(program, &signals, &report.result);
 	write_all(args->report, &report, sizeof(report));
 	_exit(0);
 }

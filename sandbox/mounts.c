@@ -118,3 +118,14 @@ int mount_attach_on_folder(int fd, int rootfd, const char *name, struct err *err
 	}
 	return mount_attach(fd, target, name, err);
 }
+
+int mount_attach_over(int fd, int rootfd, const char *path, struct err *err)
+{
+	auto_fd int target = open_in_root(rootfd, path, O_PATH | O_NOFOLLOW, 0);
+	struct stat st;
+
+	/* With neither case of its own: the errors are those of the other function. */
+	if (target < 0 || fstat(target, &st) < 0 || !S_ISLNK(st.st_mode))
+		return mount_attach_in_root(fd, rootfd, path, err);
+	return mount_attach(fd, target, path, err);
+}

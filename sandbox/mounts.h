@@ -41,5 +41,10 @@ int mount_attach_in_root(int fd, int rootfd, const char *path, struct err *err);
  * Returns 0, or -1 and ERR_INPUT naming what stands there, ERR_SANDBOX.
  */
 int mount_attach_on_folder(int fd, int rootfd, const char *name, struct err *err);
+/*
+ * As mount_attach_in_root() for a file, but a link at path itself is covered and not followed: images come with links to places that only
+ * a running system has (/etc/resolv.conf to /run/systemd/resolve).
+ */
+int mount_attach_over(int fd, int rootfd, const char *path, struct err *err);
 
 #endif

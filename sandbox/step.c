@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/clock.h"
 #include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/wire.h"
@@ -42,6 +44,23 @@ void step_spec_put(const struct step_spec *spec, struct strbuf *p)
 	wire_put_u64(p, spec->network);
 	wire_put_u64(p, spec->no_new_privs);
 	step_mounts_put(&spec->mounts, p);
+	wire_put_bytes(p, spec->limits, spec->nlimits * sizeof(spec->limits[0]));
+	wire_put_u64(p, spec->shm_size);
+	wire_put_u64(p, spec->in_cgroup);
+	wire_put_u64(p, spec->grace_ms);
+}
+
+static void limits_get(struct wire *w, struct step_spec *spec)
+{
+	size_t n;
+	const void *limits = wire_get_bytes(w, &n);
+
+	if (n > sizeof(spec->limits) || n % sizeof(spec->limits[0]) != 0) {
+		w->bad = true;
+		return;
+	}
+	memcpy(spec->limits, limits, n);
+	spec->nlimits = n / sizeof(spec->limits[0]);
 }
 
 static int spec_get(struct wire *w, struct step_spec *spec, struct err *err)
@@ -59,7 +78,11 @@ static int spec_get(struct wire *w, struct step_spec *spec, struct err *err)
 	spec->network = (enum step_network)wire_get_u64(w);
 	spec->no_new_privs = wire_get_u64(w) != 0;
 	step_mounts_get(w, &spec->mounts);
-	if (w->bad || spec->argv.len == 0)
+	limits_get(w, spec);
+	spec->shm_size = wire_get_u64(w);
+	spec->in_cgroup = wire_get_u64(w) != 0;
+	spec->grace_ms = (unsigned)wire_get_u64(w);
+	if (w->bad || spec->argv.len == 0 || spec->network > STEP_NETWORK_PRIVATE || spec->grace_ms > STEP_GRACE_MS_MAX)
 		return err_set(err, ERR_SYSTEM, "a step request is malformed");
 	return 0;
 }
@@ -172,7 +195,7 @@ static int mount_file(int tmpfs, const char *name, const char *content, int root
 		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
 	if (clone < 0)
 		return -1;
-	if (mount_attach_in_root(clone, rootfd, target, err) < 0)
+	if (mount_attach_over(clone, rootfd, target, err) < 0)
 		/* An image that deleted the file or its folder has no use for it. */
 		return err->kind == ERR_NOT_FOUND ? 0 : -1;
 	return 0;
@@ -213,11 +236,17 @@ static int mount_etc(const struct step_spec *spec, bool gate, int rootfd, struct
 	return mount_file(tmpfs, "resolv.conf", spec->resolv_conf, rootfd, err);
 }
 
-static int mount_sys(int rootfd, struct err *err)
+/* The owner of a network namespace may have a fresh one, which shows its interfaces; else the host's, as it is. */
+static int mount_sys(enum step_network network, int rootfd, struct err *err)
 {
-	auto_fd int sys = mount_clone(AT_FDCWD, "/sys", true,
-		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
+	const unsigned attrs = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	struct err refused = ERR_INIT;
+	auto_fd int sys = -1;
 
+	if (network != STEP_NETWORK_HOST)
+		sys = mount_new("sysfs", NULL, attrs, &refused);
+	if (sys < 0)
+		sys = mount_clone(AT_FDCWD, "/sys", true, attrs, err);
 	return sys < 0 ? -1 : mount_attach_on_folder(sys, rootfd, "sys", err);
 }
 
@@ -238,20 +267,25 @@ static int make_tree(struct supervised *s, bool gate, struct err *err)
 	root = mount_root(s, gate, err);
 	if (root < 0)
 		return -1;
-	if (devices_mount(root, err) < 0 || mount_etc(spec, gate, root, err) < 0 || mount_sys(root, err) < 0)
+	if (devices_mount(root, spec->shm_size, err) < 0 || mount_etc(spec, gate, root, err) < 0 ||
+		mount_sys(spec->network, root, err) < 0)
 		return diagnose(DIAGNOSE_MOUNT, NULL, err);
 	if (step_mounts_attach(&s->mounting, root, err) < 0)
 		return -1;
 	return take_fd(root);
 }
 
-static pid_t clone_init(enum step_network network)
+/* Like fork(2), into the namespaces of the step and, where cgroup is not -1, into its cgroup. */
+static pid_t clone_init(int cgroup)
 {
-	unsigned long flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | SIGCHLD;
+	const unsigned long flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+	struct clone_args args = { .flags = flags | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)cgroup };
 
-	if (network == STEP_NETWORK_NONE)
-		flags |= CLONE_NEWNET;
-	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, 0);
+	/* clone3 only where it is needed: profiles of older container engines answer it with ENOSYS. */
+	if (cgroup >= 0)
+		return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, 0);
 }
 
 /* ---- recorded ownership ---- */
@@ -298,31 +332,75 @@ static int greet(struct supervised *s, int sock, struct err *err)
 	return rc <= 0 ? rc : owner_start(s->owner, s->procfd, err);
 }
 
-/*
- * Wait until init reports or ends. Until then: the program's greeting, and the questions that no thread answers.
- * Returns 0 when the report can be read.
- */
-static int attend(struct supervised *s, int report, int sock, struct err *err)
+static void kill_init(pid_t init)
 {
-	struct pollfd p[3] = { { .fd = report, .events = POLLIN }, { .fd = sock, .events = POLLIN },
-		{ .fd = -1, .events = POLLIN } };
+	kill(init, SIGKILL); /* the kernel takes everything in its pid namespace along, stopped or not */
+	while (waitpid(init, NULL, 0) < 0 && errno == EINTR)
+		;
+}
 
-	for (;;) {
-		if (poll(p, 3, -1) < 0 && errno != EINTR)
-			return err_sys(err, "cannot wait for the step");
-		if (p[1].revents) {
-			if (greet(s, sock, err) < 0)
-				return -1;
-			p[1].fd = -1;
-			p[2].fd = s->args.virtual_ids ? -1 : owner_fd(s->owner);
-		}
-		if (p[2].revents & POLLIN)
-			owner_answer_one(s->owner);
-		else if (p[2].revents)
-			p[2].fd = -1; /* no process is left that could ask */
-		if (p[0].revents)
-			return 0;
+/* What the supervisor waits for while the program runs. */
+enum watched {
+	WATCH_REPORT,    /* of init */
+	WATCH_GREETING,  /* of the program: owner_install() */
+	WATCH_QUESTIONS, /* owner_fd() */
+	WATCH_INTERRUPT, /* STEP_FD_INTERRUPT */
+	WATCH_HELPER,    /* STEP_FD_WATCH */
+	WATCH_COUNT,
+};
+
+/* Owners: the greeting, and the questions that no thread answers. */
+static int attend_owner(struct supervised *s, struct pollfd p[WATCH_COUNT], struct err *err)
+{
+	if (p[WATCH_GREETING].revents) {
+		if (greet(s, p[WATCH_GREETING].fd, err) < 0)
+			return -1;
+		p[WATCH_GREETING].fd = -1;
+		p[WATCH_QUESTIONS].fd = s->args.virtual_ids ? -1 : owner_fd(s->owner);
 	}
+	if (p[WATCH_QUESTIONS].revents & POLLIN)
+		owner_answer_one(s->owner);
+	else if (p[WATCH_QUESTIONS].revents)
+		p[WATCH_QUESTIONS].fd = -1; /* no process is left that could ask */
+	return 0;
+}
+
+/* Returns 0 when init has reported or died; -1 and *err when the step had to be ended. */
+static int attend(struct supervised *s, pid_t init, int report, int greeting, struct err *err)
+{
+	struct pollfd p[WATCH_COUNT] = { { .fd = report }, { .fd = greeting }, { .fd = -1 },
+		{ .fd = s->job->fds[STEP_FD_INTERRUPT] },
+		{ .fd = s->spec.network == STEP_NETWORK_PRIVATE ? s->job->fds[STEP_FD_WATCH] : -1 } };
+	uint64_t deadline = 0;
+
+	for (int i = 0; i < WATCH_COUNT; i++)
+		p[i].events = POLLIN;
+	while (!p[WATCH_REPORT].revents) {
+		uint64_t now = deadline ? clock_mono_ns() : 0;
+
+		if (deadline && now >= deadline)
+			break;
+		if (poll(p, WATCH_COUNT, deadline ? (int)((deadline - now) / 1000000) + 1 : -1) < 0) {
+			if (errno != EINTR)
+				return err_sys(err, "cannot wait for the step");
+			continue;
+		}
+		if (attend_owner(s, p, err) < 0)
+			return -1;
+		if (p[WATCH_HELPER].revents && network_check(p[WATCH_HELPER].fd, err) < 0) {
+			kill_init(init);
+			return -1;
+		}
+		if (p[WATCH_INTERRUPT].revents && !deadline) {
+			kill(init, SIGTERM); /* which init hands on to the program */
+			p[WATCH_INTERRUPT].fd = -1;
+			deadline = clock_mono_ns() + s->spec.grace_ms * 1000000ull;
+		}
+	}
+	if (!deadline)
+		return 0;
+	kill_init(init);
+	return err_set(err, ERR_CANCELLED, "interrupted");
 }
 
 /* ---- init ---- */
@@ -346,6 +424,12 @@ static int await_report(int fd, pid_t pid, struct init_report *report, struct er
 	return err_set(err, ERR_SYSTEM, "the init of the step ended without a report");
 }
 
+/* The descriptor of the step's cgroup, or -1. */
+static int cgroup_fd(const struct job *job, const struct step_spec *spec)
+{
+	return spec->in_cgroup ? job->fds[step_fds(spec) - 1] : -1;
+}
+
 /* Start init and wait until it has reported. */
 static int run_init(struct supervised *s, pid_t *ret_pid, struct step_result *ret, struct err *err)
 {
@@ -361,9 +445,11 @@ static int run_init(struct supervised *s, pid_t *ret_pid, struct step_result *re
 	args->report = reports[1];
 	args->supervisor = alive[0];
 	args->listener = greeting[1];
-	*ret_pid = clone_init(args->spec->network);
+	*ret_pid = clone_init(cgroup_fd(s->job, args->spec));
 	if (*ret_pid < 0) {
-		err_sys(err, "cannot create the namespaces of the step");
+		err_sys(err, "cannot create the namespaces of the step%s",
+			args->spec->in_cgroup ? " in its cgroup (whittle and the steps have to be below one delegated cgroup)" :
+						"");
 		err->kind = ERR_SANDBOX; /* as in make_tree() */
 		refusal(err, "clone");
 		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
@@ -377,7 +463,7 @@ static int run_init(struct supervised *s, pid_t *ret_pid, struct step_result *re
 	close_fd(greeting[1]);
 	for (int i = 0; i < 3; i++)
 		close_fd(s->job->fds[i]); /* the reader of a log pipe waits for the last writer */
-	rc = attend(s, reports[0], greeting[0], err);
+	rc = attend(s, *ret_pid, reports[0], greeting[0], err);
 	if (rc == 0)
 		rc = await_report(reports[0], *ret_pid, &report, err);
 	owner_stop(s->owner);
@@ -387,6 +473,11 @@ static int run_init(struct supervised *s, pid_t *ret_pid, struct step_result *re
 	*ret = report.result;
 	ret->flat = owner_is_flat(s->owner);
 	return 0;
+}
+
+size_t step_fds(const struct step_spec *spec)
+{
+	return STEP_FD_NETNS + (spec->network == STEP_NETWORK_PRIVATE ? 2 : 0) + (spec->in_cgroup ? 1 : 0);
 }
 
 /* Everything before the namespaces of the step. */
@@ -400,11 +491,16 @@ static int set_up(struct supervised *s, struct wire *payload, int store, struct 
 	s->mounting = (struct step_mounting)STEP_MOUNTING_INIT;
 	s->mounting.mounts = &s->spec.mounts;
 	s->mounting.isolation = s->job->idmap->mode;
-	s->mounting.fds = s->job->fds + 3;
-	s->mounting.nfds = s->job->nfds - 3;
+	if (s->job->nfds < step_fds(&s->spec))
+		return err_set(err, ERR_SYSTEM, "a step needs %zu descriptors, got %zu", step_fds(&s->spec), s->job->nfds);
+	s->mounting.fds = s->job->fds + step_fds(&s->spec);
+	s->mounting.nfds = s->job->nfds - step_fds(&s->spec);
 	s->procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (s->procfd < 0 || store < 0 || fstat(store, &s->store) < 0)
 		return err_sys(err, "cannot open /proc or the store");
+	if (network_enter(s->spec.network,
+		    s->spec.network == STEP_NETWORK_PRIVATE ? s->job->fds[STEP_FD_NETNS] : -1, err) < 0)
+		return -1;
 	gate = idmap_ids(s->job->idmap) == 1 && owner_has_loader(&s->spec.lowers);
 	s->args.rootfd = make_tree(s, gate, err);
 	return s->args.rootfd < 0 ? -1 : prepare_owner(s, gate, err);
@@ -420,8 +516,6 @@ int step_run(struct job *job, const struct step_hooks *hooks, struct err *err)
 	struct wire payload;
 	pid_t pid = -1;
 
-	if (job->nfds < 3)
-		return err_set(err, ERR_SYSTEM, "a step needs 3 descriptors, got %zu", job->nfds);
 	s.job = job;
 	s.hooks = hooks ? hooks : &none;
 	s.args.spec = &s.spec;

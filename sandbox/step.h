@@ -10,16 +10,16 @@
 #include "base/strv.h"
 #include "base/wire.h"
 #include "sandbox/holder.h"
+#include "sandbox/limits.h"
+#include "sandbox/network.h"
 #include "sandbox/step_mounts.h"
 
 #define STEP_STUB "stub"  /* the folder of rootfs_make_stub(), in the store */
 #define STEP_GATE_STUB "stub-gate" /* the same with the place of /etc/ld.so.preload (sandbox/owner_gate.h) */
 #define STEP_PLACE "mnt"  /* an empty folder of the store on which the root file system is mounted */
 
-enum step_network {
-	STEP_NETWORK_HOST, /* shared with the host */
-	STEP_NETWORK_NONE, /* loopback alone */
-};
+#define STEP_SHM_SIZE (64ull << 20)
+#define STEP_GRACE_MS_MAX 60000
 
 /* What to run. Strings are owned by the spec; step_spec_release() frees them. */
 struct step_spec {
@@ -34,8 +34,27 @@ struct step_spec {
 	enum step_network network;
 	bool no_new_privs; /* setuid programs and file capabilities have no effect */
 	struct step_mounts mounts; /* RUN --mount */
+	struct step_limit limits[LIMITS_MAX];
+	size_t nlimits;
+	uint64_t shm_size; /* bytes of /dev/shm */
+	bool in_cgroup;    /* a descriptor of the step's cgroup comes along */
+	unsigned grace_ms; /* from being told to end until being killed; STEP_GRACE_MS_MAX at most */
 };
-#define STEP_SPEC_INIT { .network = STEP_NETWORK_HOST }
+#define STEP_SPEC_INIT { .network = STEP_NETWORK_HOST, .shm_size = STEP_SHM_SIZE }
+
+/* The descriptors of the job, in this order; the last three only where the spec asks for them. Those of mounts follow. */
+enum step_fd {
+	STEP_FD_STDIN,
+	STEP_FD_STDOUT,
+	STEP_FD_STDERR,
+	STEP_FD_INTERRUPT, /* readable from the moment on when the step is to end; nobody reads it */
+	STEP_FD_NETNS,     /* STEP_NETWORK_PRIVATE: network_await() */
+	STEP_FD_WATCH,     /* STEP_NETWORK_PRIVATE: network_check() */
+	STEP_FD_CGROUP,    /* in_cgroup; directly after STEP_FD_INTERRUPT without a private network */
+};
+#define STEP_FDS_MAX 7
+/* How many that is for a spec. */
+size_t step_fds(const struct step_spec *spec);
 
 /* How the program ended. */
 struct step_result {
@@ -77,11 +96,12 @@ struct step_hooks {
 };
 
 /*
- * The body of a job that runs a step: payload a step_spec and what hooks->read wants; descriptors are stdin, stdout and
- * stderr of the program, then those that its mounts name.
+ * The body of a job that runs a step: payload a step_spec and what hooks->read wants; descriptors as in enum step_fd,
+ * then those that its mounts name. Told to end, the program's process group gets SIGTERM, and everything of the step dies
+ * when the program has ended or its grace is over.
  * Replies as soon as every process of the step is dead and hooks->after has returned (the teardown of the mounts goes on
  * behind it), or fails with: ERR_STEP (the program cannot be executed; sys says why), ERR_INPUT (user, working folder),
- * ERR_OOM, ERR_SANDBOX, ERR_SYSTEM, what the mounts raise (step_mounts.h), or what a hook raises.
+ * ERR_OOM, ERR_SANDBOX (the death of the network helper among it), ERR_CANCELLED, ERR_SYSTEM, what the mounts raise (step_mounts.h), or what a hook raises.
  */
 int step_run(struct job *job, const struct step_hooks *hooks, struct err *err);
 /* Its prepare function: compiles the system call filters once per build. */

@@ -14,12 +14,12 @@
 #include "build/parallel.h"
 #include "build/plan.h"
 #include "build/solve.h"
-#include "build/step_files.h"
 
 void build_options_init(struct build_options *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->epoch = LAYER_EPOCH_NONE;
+	step_options_init(&o->steps);
 }
 
 void build_options_release(struct build_options *o)
@@ -32,6 +32,7 @@ void build_options_release(struct build_options *o)
 	agents_release(&o->agents);
 	strv_release(&o->build_contexts);
 	annotations_release(&o->annotations);
+	step_options_release(&o->steps);
 	free(o->platforms);
 	for (size_t i = 0; i < o->noutputs; i++)
 		output_release(&o->outputs[i]);
@@ -143,11 +144,8 @@ static void run_checks(const struct build_options *o, const struct context *cont
 static int plan_and_solve(struct session *s, const struct build_options *o, const struct context *context,
 	const struct dockerfile *df, struct plan *plan, struct build_result *ret, struct err *err)
 {
-	auto_free char *hosts = step_hosts();
-	auto_free char *resolv_conf = step_resolv_conf();
 	struct solver solver = { .session = s, .context = context, .plan = plan, .want = layer_wanted(o),
-		.width = o->jobs ? o->jobs : parallel_width(), .hosts = hosts, .resolv_conf = resolv_conf,
-		.secrets = &o->secrets, .agents = &o->agents, .result = ret };
+		.width = o->jobs ? o->jobs : parallel_width(), .secrets = &o->secrets, .agents = &o->agents, .result = ret };
 	int rc = plan_make(s, o, context, df, plan, &ret->location, err);
 
 	run_checks(o, context, df, plan, &ret->lint);
@@ -198,6 +196,7 @@ int build_run(struct session *s, const struct build_options *options, struct bui
 	memset(ret, 0, sizeof(*ret));
 	ret->dockerfile_text = (struct strbuf)STRBUF_INIT;
 	ret->step_log = (struct strbuf)STRBUF_INIT;
+	session_set_steps(s, &options->steps);
 	if (context_load(s, options->context, options->dockerfile, plan_keeps_git_dir(options), &context, err) < 0)
 		return s->cancelled == SESSION_INTERRUPTED ? err_set(err, ERR_CANCELLED, "interrupted") : -1;
 	ret->dockerfile_name = xstrdup(context.dockerfile_name);

@@ -6,11 +6,10 @@
 #include "build/export.h"
 #include "build/secrets.h"
 #include "build/session.h"
+#include "build/step_options.h"
 #include "dockerfile/instruction.h"
 #include "dockerfile/lint.h"
 #include "oci/platform.h"
-
-enum build_network { BUILD_NETWORK_DEFAULT, BUILD_NETWORK_HOST, BUILD_NETWORK_NONE };
 
 struct build_options {
 	const char *context;    /* a folder, "-", a git repository or a URL (build/context_load.h) */
@@ -27,7 +26,7 @@ struct build_options {
 	size_t noutputs;
 	bool no_cache, pull;
 	struct strv no_cache_filter; /* stage names */
-	enum build_network network;
+	struct step_options steps;   /* network, names and limits of RUN */
 	int64_t epoch;          /* SOURCE_DATE_EPOCH or LAYER_EPOCH_NONE */
 	unsigned jobs;          /* steps at once; 0: by the machine */
 	struct secrets secrets; /* --secret */
@@ -60,13 +59,14 @@ int build_run(struct session *s, const struct build_options *options, struct bui
 /* Free what the result owns. */
 void build_result_release(struct build_result *r);
 
+/* The defaults of run_image() are those of a build, but for a longer grace. */
 struct run_options {
 	const char *image;
 	const struct platform *platform; /* NULL: the host's, else what the image has */
 	struct strv argv;                /* replaces Cmd; empty: the image's */
 	struct strv env;                 /* NAME=value, on top of the image's */
 	const char *entrypoint, *user, *workdir;
-	enum build_network network;
+	struct step_options steps;
 };
 /*
  * Run a program of an image with this process's stdin, stdout and stderr; what it writes to the root file system

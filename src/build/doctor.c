@@ -224,8 +224,10 @@ static int try_step(struct doctor *d, const struct arch *a, const char *tag, str
 	auto_strbuf payload = STRBUF_INIT;
 	auto_strbuf reply = STRBUF_INIT;
 	auto_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int interrupt[2]; /* nobody writes: the program ends at once */
 	struct step_result result;
 	struct wire w;
+	int rc;
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
 		auto_free char *name = xasprintf("%s/%s", tag, folders[i]);
@@ -236,7 +238,12 @@ static int try_step(struct doctor *d, const struct arch *a, const char *tag, str
 	if (put_program(d, a, tag, err) < 0)
 		return -1;
 	put_step(d, tag, &payload);
-	if (holder_call(d->holder, JOB_TRIAL, &payload, (int[]){ null, null, null }, 3, NULL, NULL, &reply, err) < 0)
+	if (pipe2(interrupt, O_CLOEXEC) < 0)
+		return err_sys(err, "cannot make a pipe");
+	rc = holder_call(d->holder, JOB_TRIAL, &payload, (int[]){ null, null, null, interrupt[0] }, 4, NULL, NULL, &reply, err);
+	close_fd(interrupt[0]);
+	close_fd(interrupt[1]);
+	if (rc < 0)
 		return -1;
 	wire_init(&w, reply.buf, reply.len);
 	if (step_result_get(&w, &result, err) < 0)

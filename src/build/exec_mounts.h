@@ -9,7 +9,7 @@
 #include "sandbox/holder.h"
 #include "sandbox/step_mounts.h"
 
-#define EXEC_FDS_MAX (JOB_FDS_MAX - 4) /* besides stdin, stdout, stderr and the stream of the job */
+#define EXEC_FDS_MAX (JOB_FDS_MAX - STEP_FDS_MAX - 1) /* besides those of the step and the stream of the job */
 
 /* What one step is lent, from before it starts until it has ended. */
 struct exec_mounts {

@@ -11,6 +11,7 @@
 #include "build/exec_mounts.h"
 #include "build/jobs.h"
 #include "build/solve.h"
+#include "build/step_host.h"
 #include "cross/qemu.h"
 #include "sandbox/diagnose.h"
 #include "store/snapshot.h"
@@ -92,10 +93,9 @@ static int step_failed(struct solver *s, const struct op *op, const struct step_
 }
 
 /* Hand the request to the holder with /dev/null, a log pipe, and what the mounts lend. */
-static int call_step(struct solver *s, struct op *op, const struct exec_mounts *mounts, const struct strbuf *payload,
-	struct strbuf *reply, struct strbuf *tail, struct err *err)
+static int call_step(struct solver *s, struct op *op, const struct step_spec *spec, const struct exec_mounts *mounts,
+	const struct strbuf *payload, struct strbuf *reply, struct strbuf *tail, bool *ret_oom, struct err *err)
 {
-	int fds[3 + EXEC_FDS_MAX];
 	struct log_reader log = { s->session->progress, op->vertex, -1, STRBUF_INIT };
 	auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int pipefd[2], rc;
@@ -113,10 +113,8 @@ static int call_step(struct solver *s, struct op *op, const struct exec_mounts *
 		err_sys(err, "cannot start a thread");
 		return diagnose(DIAGNOSE_THREAD, NULL, err);
 	}
-	fds[0] = null;
-	fds[1] = fds[2] = pipefd[1];
-	memcpy(fds + 3, mounts->fds, mounts->nfds * sizeof(*fds));
-	rc = holder_call(s->session->holder, JOB_STEP, payload, fds, 3 + mounts->nfds, NULL, NULL, reply, err);
+	rc = step_host_call(s->session, spec, payload, (int[]){ null, pipefd[1], pipefd[1] }, mounts->fds, mounts->nfds,
+		reply, ret_oom, err);
 	close_fd(pipefd[1]);
 	pthread_join(thread, NULL);
 	close_fd(pipefd[0]);
@@ -169,6 +167,7 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	struct seal_result sealed;
 	uint64_t ooms = oom_kills();
 	struct wire w;
+	bool oom = false;
 
 	snapchain_folder_names(s->session, below, &lowers);
 	spec.lowers = lowers;
@@ -176,10 +175,14 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	spec.work = work;
 	spec.env = mounts->env;
 	spec.mounts = mounts->list;
-	spec.hosts = s->hosts;
-	spec.resolv_conf = op->step.network == STEP_NETWORK_NONE ? (char[]){ "" } : s->resolv_conf;
+	if (step_host_fill(s->session, &spec, err) < 0)
+		return -1;
+	auto_free char *hosts = spec.hosts;
+	auto_free char *resolv_conf = spec.resolv_conf;
+
 	step_spec_put(&spec, &payload);
-	if (put_seal(s, tmp, below, &payload, err) < 0 || call_step(s, op, mounts, &payload, &reply, &tail, err) < 0)
+	if (put_seal(s, tmp, below, &payload, err) < 0 ||
+		call_step(s, op, &spec, mounts, &payload, &reply, &tail, &oom, err) < 0)
 		return -1;
 	wire_init(&w, reply.buf, reply.len);
 	if (step_result_get(&w, &result, err) < 0)
@@ -188,7 +191,7 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	if (result.flat)
 		tell_flat(s);
 	if (result.status != 0)
-		return step_failed(s, op, &result, result.status == 137 && oom_kills() > ooms, &tail, err);
+		return step_failed(s, op, &result, oom || (result.status == 137 && oom_kills() > ooms), &tail, err);
 	if (seal_result_get(&w, &sealed, err) < 0)
 		return -1;
 	tmp->size = sealed.files_size;

@@ -22,6 +22,7 @@
 #include "layer/index.h"
 #include "layer/tar_write.h"
 #include "sandbox/mounts.h"
+#include "sandbox/network.h"
 #include "sandbox/owner.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/step.h"
@@ -582,5 +583,6 @@ const struct job_def job_table[JOB_COUNT] = {
 	[JOB_COPY_DIGEST] = { "copy digest", copy_digest_job, NULL, false },
 	[JOB_REMOVE] = { "remove", remove_run, NULL, false },
 	[JOB_ARCHIVE] = { "archive", archive_job, NULL, false },
+	[JOB_NETWORK] = { "network", network_run, NULL, true },
 	[JOB_TREE] = { "tree", tree_run, NULL, false },
 };

@@ -22,6 +22,7 @@ enum job_id {
 	JOB_COPY_DIGEST, /* what a COPY would select */
 	JOB_REMOVE,      /* delete trees */
 	JOB_ARCHIVE,     /* a context that came as an archive (build/archive.h) */
+	JOB_NETWORK,     /* the private network of the build (sandbox/network.h) */
 	JOB_TREE,        /* the merged tree to a tar stream or a folder of the user */
 	JOB_COUNT,
 };

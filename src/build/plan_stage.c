@@ -374,7 +374,7 @@ static int run_network(struct planner *p, const struct instruction *in, enum ste
 {
 	const char *flag = instruction_flag(in, "network");
 
-	*ret = p->options->network == BUILD_NETWORK_NONE ? STEP_NETWORK_NONE : STEP_NETWORK_HOST;
+	*ret = p->options->steps.network;
 	if (!flag || strcmp(flag, "default") == 0)
 		return 0;
 	if (strcmp(flag, "none") == 0) {
@@ -382,8 +382,9 @@ static int run_network(struct planner *p, const struct instruction *in, enum ste
 		return 0;
 	}
 	if (strcmp(flag, "host") == 0) {
-		if (p->options->network == BUILD_NETWORK_NONE)
-			return err_set(err, ERR_DOCKERFILE, "RUN --network=host in a build with --network none");
+		if (*ret != STEP_NETWORK_HOST)
+			return err_set(err, ERR_DOCKERFILE, "RUN --network=host in a build with --network %s",
+				*ret == STEP_NETWORK_NONE ? "none" : "private");
 		*ret = STEP_NETWORK_HOST;
 		return 0;
 	}
@@ -453,6 +454,7 @@ static int make_run(struct planner *p, struct stage_state *st, const struct inst
 	wire_put_str(definition, op->step.user);
 	wire_put_str(definition, op->step.hostname);
 	wire_put_u64(definition, op->step.network);
+	step_options_put_key(&p->options->steps, definition);
 	if (op->script)
 		wire_put_str(definition, op->script);
 	add_proxies(p, &op->step.env);

@@ -7,7 +7,7 @@
 #include "build/build.h"
 #include "build/image.h"
 #include "build/jobs.h"
-#include "build/step_files.h"
+#include "build/step_host.h"
 #include "cross/qemu.h"
 #include "sandbox/step.h"
 #include "store/snapshot.h"
@@ -53,14 +53,19 @@ static int run_spec(struct session *s, const struct snapchain *chain, struct ste
 	struct step_result result;
 	struct wire w;
 	int stdio[3] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+	bool oom;
 
 	snapchain_index_names(chain, &indexes);
 	step_spec_put(spec, &payload);
 	seal_put(NULL, NULL, &indexes, &payload);
-	if (session_call(s, JOB_STEP, &payload, stdio, 3, &reply, err) < 0)
+	if (step_host_call(s, spec, &payload, stdio, NULL, 0, &reply, &oom, err) < 0)
 		return -1;
 	wire_init(&w, reply.buf, reply.len);
-	return step_result_get(&w, &result, err) < 0 ? -1 : result.status;
+	if (step_result_get(&w, &result, err) < 0)
+		return -1;
+	if (oom && result.status != 0)
+		return err_set(err, ERR_OOM, "the program was killed: out of memory (exit code %d)", result.status);
+	return result.status;
 }
 
 static int run_resolved(struct session *s, const struct run_options *o, struct resolved_image *image,
@@ -77,9 +82,7 @@ static int run_resolved(struct session *s, const struct run_options *o, struct r
 	spec.cwd = xstrdup(o->workdir ? o->workdir : c->working_dir && *c->working_dir ? c->working_dir : "/");
 	spec.user = xstrdup(o->user ? o->user : c->user ? c->user : "");
 	spec.hostname = xstrdup(RUN_HOSTNAME);
-	spec.hosts = step_hosts();
-	spec.resolv_conf = o->network == BUILD_NETWORK_NONE ? xstrdup("") : step_resolv_conf();
-	spec.network = o->network == BUILD_NETWORK_NONE ? STEP_NETWORK_NONE : STEP_NETWORK_HOST;
+	spec.network = o->steps.network;
 	rc = image_need_layers(s, image, 0, err);
 	if (rc == 0 && session_is_foreign(&image->platform))
 		rc = qemu_check_env(&spec.env, err);
@@ -89,6 +92,8 @@ static int run_resolved(struct session *s, const struct run_options *o, struct r
 		rc = snapchain_need_folders(s, &image->chain, err);
 	if (rc == 0)
 		rc = snapchain_need_indexes(s, &image->chain, err);
+	if (rc == 0)
+		rc = step_host_fill(s, &spec, err);
 	if (rc == 0)
 		rc = snapshot_new(s->store, &tmp, session_fingerprint(s), err);
 	if (rc == 0) {
@@ -112,6 +117,7 @@ int run_image(struct session *s, const struct run_options *options, struct err *
 	platform_host(&host);
 	if (!r.platform)
 		r.platform = &host;
+	session_set_steps(s, &options->steps);
 	if (!session_holder(s, err))
 		return -1;
 	image = image_resolve(s, options->image, &r, err);

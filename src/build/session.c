@@ -1,7 +1,9 @@
 #include "build/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "arch/arch.h"
 #include "base/auto.h"
@@ -9,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "build/jobs.h"
+#include "build/step_host.h"
 #include "cross/binfmt.h"
 #include "cross/qemu.h"
 #include "registry/http.h"
@@ -45,6 +48,7 @@ int session_open(struct session *s, const struct session_options *options, struc
 		return -1;
 	s->options = *options;
 	s->progress = options->progress;
+	s->interrupt[0] = s->interrupt[1] = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->released, NULL);
 	s->store = store_open(root, err);
@@ -57,10 +61,27 @@ int session_open(struct session *s, const struct session_options *options, struc
 	return 0;
 }
 
-void session_close(struct session *s)
+static void end_holder(struct session *s)
 {
+	step_host_disconnect(s->step_host);
 	holder_free(s->holder);
 	s->holder = NULL;
+	step_host_free(s->step_host);
+	s->step_host = NULL;
+	s->interrupt[0] = close_fd(s->interrupt[0]);
+	s->interrupt[1] = close_fd(s->interrupt[1]);
+}
+
+void session_set_steps(struct session *s, const struct step_options *steps)
+{
+	s->steps = steps;
+	if (s->holder && !s->step_host)
+		end_holder(s); /* it cleared leftovers; the one for the steps is forked into their cgroup */
+}
+
+void session_close(struct session *s)
+{
+	end_holder(s);
 	registry_client_free(s->client);
 	s->client = NULL;
 	http_free(s->http);
@@ -76,8 +97,24 @@ void session_cancel(struct session *s, enum session_cancel_reason why)
 {
 	if (s->cancelled != SESSION_INTERRUPTED)
 		s->cancelled = why;
-	if (s->holder)
-		holder_kill(s->holder);
+	if (!s->holder)
+		return;
+	if (s->cancelled == SESSION_INTERRUPTED && atomic_load(&s->steps_running) > 0) {
+		/* What goes wrong here is mended by the second signal. */
+		if (why == SESSION_INTERRUPTED)
+			(void)!write(s->interrupt[1], "i", 1);
+		return;
+	}
+	holder_kill(s->holder);
+}
+
+/* What steps need, around the fork of the holder: their cgroup before it, descriptors that it must not have after. */
+static int prepare_steps(struct session *s, struct err *err)
+{
+	if (!s->steps || s->step_host)
+		return 0;
+	s->step_host = step_host_new(s->steps, err);
+	return s->step_host ? 0 : -1;
 }
 
 /* Once per store: the stub layer and the place on which root file systems are mounted. */
@@ -99,11 +136,16 @@ struct holder *session_holder(struct session *s, struct err *err)
 
 	if (s->holder)
 		return s->holder;
-	if (prepare_store(s, err) < 0)
+	if (prepare_store(s, err) < 0 || prepare_steps(s, err) < 0)
 		return NULL;
 	h = holder_start(&o, err);
 	if (!h)
 		return NULL;
+	if (pipe2(s->interrupt, O_CLOEXEC | O_NONBLOCK) < 0) {
+		err_sys(err, "cannot make a pipe");
+		holder_free(h);
+		return NULL;
+	}
 	map = holder_idmap(h);
 	progress_note(s->progress, "isolation: %s%s%s%s", isolation_name(map->mode), *map->why ? " (" : "",
 		map->why, *map->why ? ")" : "");

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "base/err.h"
 #include "base/strbuf.h"
@@ -38,6 +39,9 @@ enum session_cancel_reason {
 	SESSION_INTERRUPTED, /* the user said so */
 };
 
+struct step_host;
+struct step_options;
+
 struct session {
 	struct store *store;
 	struct progress *progress;
@@ -45,6 +49,10 @@ struct session {
 	/* private */
 	struct session_options options;
 	struct holder *holder;
+	const struct step_options *steps; /* session_set_steps(), or NULL */
+	struct step_host *step_host; /* with the holder, where steps is set */
+	int interrupt[2];            /* a byte in it tells all steps to end; -1 without a holder */
+	atomic_uint steps_running;
 	struct registry_client *client;
 	struct http *http;
 	char emulated[8][16]; /* architectures registered with the holder's binfmt_misc */
@@ -61,9 +69,14 @@ struct session {
 int session_open(struct session *s, const struct session_options *options, struct err *err);
 /* End the holder, close everything. */
 void session_close(struct session *s);
-/* Make everything under way end with ERR_CANCELLED. Async-signal-safe. */
+/*
+ * Make everything under way end with ERR_CANCELLED. Async-signal-safe. An interrupt gives the programs of steps their
+ * grace (step_options.grace_ms) before they are killed; everything else ends with them, or at once without steps.
+ */
 void session_cancel(struct session *s, enum session_cancel_reason why);
 
+/* What the steps that will run are to get; kept by reference. Before session_holder(), which prepares for it. */
+void session_set_steps(struct session *s, const struct step_options *steps);
 /* The holder, started now if it was not. Returns NULL and *err of holder_start(). Thread-safe once it runs. */
 struct holder *session_holder(struct session *s, struct err *err);
 /* The registry client. Returns NULL and *err: of session_holder(), ERR_NETWORK when offline. */

@@ -17,7 +17,6 @@ struct solver {
 	const struct plan *plan;
 	struct layer_want want; /* how layers are made that nobody enters */
 	unsigned width;         /* operations at once */
-	char *hosts, *resolv_conf;
 	const struct secrets *secrets;
 	const struct agents *agents;
 	struct build_result *result;

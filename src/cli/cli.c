@@ -48,29 +48,44 @@ int cli_fail(const struct err *err)
 	return cli_status(err);
 }
 
+static bool is_safe(char text)
+{
+	unsigned char c = (unsigned char)text;
+
+	return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t';
+}
+
 void cli_put_safe(const char *text, size_t n, FILE *out)
 {
 	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)text[i];
+		size_t from = i;
 
+		/* In one piece: a step may write gigabytes. */
+		while (i < n && is_safe(text[i]))
+			i++;
+		fwrite(text + from, 1, i - from, out);
 		/* A terminal must not take orders from a build; plain colours are lost with the rest. */
-		if (c == 0x1b) {
-			if (i + 1 < n && text[i + 1] == '[')
-				for (i += 2; i < n && (text[i] < 0x40 || text[i] > 0x7e); i++)
-					;
-			continue;
-		}
-		if ((c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t')
-			putc(c, out);
+		if (i + 1 < n && text[i] == 0x1b && text[i + 1] == '[')
+			for (i += 2; i < n && (text[i] < 0x40 || text[i] > 0x7e); i++)
+				;
 	}
 }
 
 /* ---- options ---- */
 
+static const struct option_def *own_continued(const struct option_def *o)
+{
+	while (o->kind != OPTION_END)
+		o++;
+	return o->to;
+}
+
 int cli_options(const struct command *self, const struct option_def *own, int argc, char **argv, bool stop_at_operand,
 	size_t min_operands, size_t max_operands, struct strv *operands)
 {
-	const struct option_def *const tables[OPTIONS_TABLES_MAX] = { own, common_options };
+	const struct option_def *more = own_continued(own);
+	const struct option_def *const tables[OPTIONS_TABLES_MAX] = { own, more ? more : common_options,
+		more ? common_options : NULL };
 	struct err err = ERR_INIT;
 	int rc = options_parse(tables, argc, argv, stop_at_operand, operands, &err);
 

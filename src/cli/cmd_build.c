@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/front.h"
 #include "cli/metadata.h"
+#include "cli/step_flags.h"
 #include "dockerfile/parse.h"
 #include "oci/descriptor.h"
 
@@ -19,7 +20,7 @@
 #define LOG_LINES 20     /* of a failed step, repeated below the progress */
 
 static struct {
-	const char *file, *target, *network, *iidfile, *metadata_file, *jobs, *timestamp, *format, *call;
+	const char *file, *target, *iidfile, *metadata_file, *jobs, *timestamp, *format, *call;
 	struct strv tags, build_args, labels, platforms, outputs, no_cache_filter, build_contexts, annotations, secrets,
 		ssh;
 	bool no_cache, pull, quiet, push, load, check;
@@ -38,7 +39,6 @@ static const struct option_def options[] = {
 	{ OPTION_STRING, 0, "target", "STAGE", "build this stage (default the last)", &opt.target },
 	{ OPTION_LIST, 0, "build-arg", "K[=V]", "value of an ARG; without =V from the environment", &opt.build_args },
 	{ OPTION_LIST, 0, "label", "K=V", "add a label to the image", &opt.labels },
-	{ OPTION_STRING, 0, "network", "MODE", "network of RUN steps: host or none (default host)", &opt.network },
 	{ OPTION_LIST, 0, "secret", "SPEC", "id=ID[,src=FILE|,env=VAR]: for RUN --mount=type=secret; may be repeated",
 		&opt.secrets },
 	{ OPTION_LIST, 0, "ssh", "ID[=SOCKET]",
@@ -70,11 +70,6 @@ static const struct option_def options[] = {
 	REFUSE("attest", "attestations are not supported by this whittle"),
 	REFUSE("sbom", "attestations are not supported by this whittle"),
 	REFUSE("provenance", "attestations are not supported by this whittle"),
-	REFUSE("add-host", "extra hosts are not supported by this whittle"),
-	REFUSE("ulimit", "limits are not supported by this whittle"),
-	REFUSE("shm-size", "/dev/shm of a step is 64 MiB"),
-	REFUSE("cgroup-parent", "limits are not supported by this whittle"),
-	REFUSE("memory", "limits are not supported by this whittle"),
 	REFUSE("squash", "squashing is not supported by this whittle"),
 	/* docker build and buildah: asked for what happens anyway */
 	{ OPTION_FLAG, 0, "layers", NULL, NULL, &opt.layers },
@@ -98,9 +93,6 @@ static const struct option_def options[] = {
 	REFUSE("decryption-key", "encrypted images are not read"),
 	REFUSE("device", "steps see no devices of the host"),
 	REFUSE("disable-compression", "use -o type=...,compression=uncompressed"),
-	REFUSE("dns", "steps use the resolv.conf of the host"),
-	REFUSE("dns-option", "steps use the resolv.conf of the host"),
-	REFUSE("dns-search", "steps use the resolv.conf of the host"),
 	REFUSE("env", "use ENV in the Dockerfile, or --build-arg with an ARG"),
 	REFUSE("from", "use --build-context NAME=docker-image://REF"),
 	REFUSE("group-add", "use USER in the Dockerfile"),
@@ -136,7 +128,7 @@ static const struct option_def options[] = {
 	REFUSE("uts", "every step has namespaces of its own"),
 	REFUSE("variant", "use --platform OS/ARCH/VARIANT"),
 	{ OPTION_REFUSED, 'v', "volume", "use COPY, or --build-context and RUN --mount", NULL, NULL },
-	{ OPTION_END, 0, NULL, NULL, NULL, NULL },
+	{ OPTION_END, 0, NULL, NULL, NULL, step_flags },
 };
 
 static void add_build_args(struct build_options *o)
@@ -278,12 +270,8 @@ static int fill(struct build_options *o, const char *context, struct err *err)
 
 		pairs_set(&o->labels, key, opt.labels.v[i][len] ? opt.labels.v[i] + len + 1 : "");
 	}
-	if (!opt.network || strcmp(opt.network, "default") == 0 || strcmp(opt.network, "host") == 0)
-		o->network = BUILD_NETWORK_HOST;
-	else if (strcmp(opt.network, "none") == 0)
-		o->network = BUILD_NETWORK_NONE;
-	else
-		return err_set(err, ERR_USAGE, "unknown network '%s': use host or none", opt.network);
+	if (step_flags_fill(&o->steps, err) < 0)
+		return -1;
 	if (opt.no_cache && opt.no_cache_filter.len)
 		return err_set(err, ERR_USAGE, "--no-cache and --no-cache-filter exclude each other");
 	if (check_foreign(o, err) < 0 || set_epoch(o, err) < 0 || add_platforms(o, err) < 0 || add_secrets(o, err) < 0)
@@ -384,6 +372,7 @@ static void release(struct build_options *o)
 	strv_release(&opt.ssh);
 	strv_release(&opt.build_contexts);
 	strv_release(&opt.annotations);
+	step_flags_release();
 }
 
 static int run_build(const struct command *self, int argc, char **argv)

@@ -3,9 +3,12 @@
 
 #include "build/build.h"
 #include "cli/cli.h"
+#include "cli/step_flags.h"
+
+#define RUN_GRACE_MS 10000 /* what docker stop gives a program */
 
 static struct {
-	const char *platform, *entrypoint, *user, *workdir, *network;
+	const char *platform, *entrypoint, *user, *workdir;
 	struct strv env;
 	bool rm, interactive, tty;
 } opt;
@@ -16,11 +19,10 @@ static const struct option_def options[] = {
 	{ OPTION_STRING, 0, "entrypoint", "PROGRAM", "run this instead of the image's entrypoint", &opt.entrypoint },
 	{ OPTION_STRING, 'u', "user", "USER[:GROUP]", "run as this user of the image", &opt.user },
 	{ OPTION_STRING, 'w', "workdir", "DIR", "the working folder", &opt.workdir },
-	{ OPTION_STRING, 0, "network", "MODE", "host or none (default host)", &opt.network },
 	{ OPTION_FLAG, 0, "rm", NULL, "accepted: what the program writes is always thrown away", &opt.rm },
 	{ OPTION_FLAG, 'i', "interactive", NULL, "accepted: stdin is always passed on", &opt.interactive },
 	{ OPTION_FLAG, 't', "tty", NULL, "accepted: the terminal is passed on as it is", &opt.tty },
-	{ OPTION_END, 0, NULL, NULL, NULL, NULL },
+	{ OPTION_END, 0, NULL, NULL, NULL, step_flags },
 };
 
 static int run(struct run_options *o, struct err *err)
@@ -48,11 +50,10 @@ static int fill(struct run_options *o, struct strv *operands, struct platform *p
 	o->entrypoint = opt.entrypoint;
 	o->user = opt.user;
 	o->workdir = opt.workdir;
-	o->network = BUILD_NETWORK_HOST;
-	if (opt.network && strcmp(opt.network, "none") == 0)
-		o->network = BUILD_NETWORK_NONE;
-	else if (opt.network && strcmp(opt.network, "host") != 0)
-		return err_set(err, ERR_USAGE, "unknown network '%s': use host or none", opt.network);
+	step_options_init(&o->steps);
+	o->steps.grace_ms = RUN_GRACE_MS;
+	if (step_flags_fill(&o->steps, err) < 0)
+		return -1;
 	if (!opt.platform)
 		return 0;
 	platform_host(&host);
@@ -78,6 +79,8 @@ static int run_run(const struct command *self, int argc, char **argv)
 	strv_release(&o.argv);
 	strv_release(&o.env);
 	strv_release(&opt.env);
+	step_options_release(&o.steps);
+	step_flags_release();
 	if (status >= 0)
 		return status;
 	cli_fail(&err);

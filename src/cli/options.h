@@ -13,7 +13,7 @@ enum option_kind {
 	OPTION_STRING,  /* const char *: the last one wins */
 	OPTION_LIST,    /* struct strv: every one is appended */
 	OPTION_REFUSED, /* known from other builders; help says what to use instead */
-	OPTION_END,
+	OPTION_END,     /* to: a table of options that several commands share, or NULL */
 };
 
 struct option_def {
@@ -24,7 +24,7 @@ struct option_def {
 	const char *help; /* NULL: not shown */
 	void *to;         /* bool, const char * or struct strv */
 };
-#define OPTIONS_TABLES_MAX 2
+#define OPTIONS_TABLES_MAX 3
 
 /*
  * Parse argv[1...] by the tables (ended by OPTION_END); what is no option goes to operands, all after "--" too.

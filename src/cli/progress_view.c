@@ -341,6 +341,7 @@ struct progress *progress_view_new(const char *style, struct err *err)
 		err_set(err, ERR_USAGE, "--progress tty needs a terminal on stderr");
 		return NULL;
 	}
+	setvbuf(stderr, NULL, _IOFBF, LINE_MAX_LEN); /* flushed after each event: one call and not one per word */
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_cond_init(&v->wake, NULL);
 	return &v->progress;
