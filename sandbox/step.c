@@ -104,16 +104,8 @@ int step_prepare(struct job *job, struct err *err)
 /* The image's own files win over the stub, which only shows where it has nothing. */
 static int mount_root(struct step_spec *spec, struct err *err)
 {
-	auto_fd int place = open(STEP_PLACE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	auto_fd int root = -1;
-
-	if (place < 0)
-		return err_sys(err, "cannot open '%s' in the store", STEP_PLACE);
 	strv_add(&spec->lowers, STEP_STUB);
-	root = rootfs_mount(&spec->lowers, *spec->upper ? spec->upper : NULL, spec->work, err);
-	if (root < 0 || mount_attach(root, place, "the root file system of the step", err) < 0)
-		return -1;
-	return take_fd(root);
+	return rootfs_mount(&spec->lowers, *spec->upper ? spec->upper : NULL, spec->work, STEP_PLACE, err);
 }
 
 /* /etc/hosts and /etc/resolv.conf come from a tmpfs of the step and leave no trace in its layer. */

@@ -20,6 +20,7 @@
 #include "layer/index.h"
 #include "sandbox/mounts.h"
 #include "sandbox/rootfs.h"
+#include "sandbox/step.h"
 
 /* ---- the spec as bytes ---- */
 
@@ -174,7 +175,7 @@ static int open_root(const struct copy_spec *spec, int context, int *ret_fd, str
 	/* old kernels can only mount it at a place; nobody else is to see that */
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_sys(err, "cannot make a mount namespace");
-	merged = rootfs_mount(&spec->from_folders, NULL, NULL, err);
+	merged = rootfs_mount(&spec->from_folders, NULL, NULL, STEP_PLACE, err);
 	if (merged < 0)
 		return -1;
 	*ret_fd = openat(merged, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -377,7 +377,6 @@ void tree_put(const struct tree_request *r, struct strbuf *p)
 /* The merged view of the folders, in a mount namespace of this worker. */
 static int mount_merged(const struct strv *folders, struct err *err)
 {
-	auto_fd int place = -1;
 	auto_fd int merged = -1;
 	auto_strv lowers = STRV_INIT;
 
@@ -386,11 +385,8 @@ static int mount_merged(const struct strv *folders, struct err *err)
 	strv_copy(&lowers, folders);
 	if (lowers.len == 1)
 		return open_in_store(lowers.v[0], O_RDONLY | O_DIRECTORY, err);
-	place = open_in_store(STEP_PLACE, O_PATH | O_DIRECTORY, err);
-	if (place < 0)
-		return -1;
-	merged = rootfs_mount(&lowers, NULL, NULL, err);
-	if (merged < 0 || mount_attach(merged, place, "the merged tree", err) < 0)
+	merged = rootfs_mount(&lowers, NULL, NULL, STEP_PLACE, err);
+	if (merged < 0)
 		return -1;
 	return open_in_root(merged, ".", O_RDONLY | O_DIRECTORY, 0);
 }
