@@ -20,13 +20,14 @@
 #include "sandbox/init.h"
 #include "sandbox/mounts.h"
 #include "sandbox/policy.h"
-#include "sandbox/rootfs.h"
+#include "sandbox/root.h"
 
 void step_spec_put(const struct step_spec *spec, struct strbuf *p)
 {
 	wire_put_strv(p, &spec->lowers);
 	wire_put_str(p, spec->upper);
 	wire_put_str(p, spec->work);
+	wire_put_u64(p, spec->storage);
 	wire_put_strv(p, &spec->argv);
 	wire_put_strv(p, &spec->env);
 	wire_put_str(p, spec->cwd);
@@ -43,6 +44,7 @@ static int spec_get(struct wire *w, struct step_spec *spec, struct err *err)
 	wire_get_strv(w, &spec->lowers);
 	spec->upper = wire_get_str(w);
 	spec->work = wire_get_str(w);
+	spec->storage = (enum storage)wire_get_u64(w);
 	wire_get_strv(w, &spec->argv);
 	wire_get_strv(w, &spec->env);
 	spec->cwd = wire_get_str(w);
@@ -101,13 +103,6 @@ int step_prepare(struct job *job, struct err *err)
 	return *job->state ? 0 : -1;
 }
 
-/* The image's own files win over the stub, which only shows where it has nothing. */
-static int mount_root(struct step_spec *spec, struct err *err)
-{
-	strv_add(&spec->lowers, STEP_STUB);
-	return rootfs_mount(&spec->lowers, *spec->upper ? spec->upper : NULL, spec->work, STEP_PLACE, err);
-}
-
 /* /etc/hosts and /etc/resolv.conf come from a tmpfs of the step and leave no trace in its layer. */
 static int mount_file(int tmpfs, const char *name, const char *content, int rootfd, struct err *err)
 {
@@ -121,10 +116,7 @@ static int mount_file(int tmpfs, const char *name, const char *content, int root
 		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
 	if (clone < 0)
 		return -1;
-	if (mount_attach_in_root(clone, rootfd, target, err) < 0)
-		/* An image that deleted the file or its folder has no use for it. */
-		return err->kind == ERR_NOT_FOUND ? 0 : -1;
-	return 0;
+	return mount_attach_in_root(clone, rootfd, target, err);
 }
 
 static int mount_etc(const struct step_spec *spec, int rootfd, struct err *err)
@@ -155,18 +147,13 @@ static int mount_sys(int rootfd, struct err *err)
 	return sys < 0 ? -1 : mount_attach_in_root(sys, rootfd, "sys", err);
 }
 
-/* Everything that needs no namespace of the step's own. Returns the root's descriptor. */
-static int make_tree(struct step_spec *spec, struct err *err)
+/* Everything that needs no namespace of the step's own but that for mounts. */
+static int make_tree(const struct step_spec *spec, struct root *root, struct err *err)
 {
-	auto_fd int root = -1;
-
-	if (unshare(CLONE_NEWNS) < 0)
-		return err_sys(err, "cannot make a mount namespace");
-	root = mount_root(spec, err);
-	if (root < 0 || devices_mount(root, err) < 0 || mount_etc(spec, root, err) < 0 ||
-		mount_sys(root, err) < 0)
+	if (root_open(root, spec->storage, &spec->lowers, spec->upper, spec->work, step_targets, err) < 0)
 		return -1;
-	return take_fd(root);
+	return devices_mount(root->fd, err) < 0 || mount_etc(spec, root->fd, err) < 0 || mount_sys(root->fd, err) < 0 ?
+		       -1 : 0;
 }
 
 static pid_t clone_init(enum step_network network)
@@ -225,35 +212,63 @@ static int run_init(struct job *job, struct init_args *args, pid_t *ret_pid, str
 	return 0;
 }
 
-int step_run(struct job *job, step_after after, struct err *err)
+/* The namespaces of the step are gone with its init once that has been waited for. */
+static void await_init(pid_t *pid)
 {
-	struct step_spec spec = STEP_SPEC_INIT;
-	struct init_args args = { .spec = &spec, .policy = *job->state, .isolation = job->idmap->mode };
+	while (*pid > 0 && waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*pid = -1;
+}
+
+/* The program succeeded and somebody wants what it wrote. */
+static int finish(struct root *root, int store, pid_t *pid, step_after after, struct wire *rest, struct strbuf *reply,
+	struct err *err)
+{
+	if (store < 0)
+		return err_set(err, ERR_SYSTEM, "cannot go back to the store");
+	if (root->storage != STORAGE_OVERLAY)
+		await_init(pid);
+	return root_finish(root, store, err) < 0 ? -1 : after(rest, reply, err);
+}
+
+static int run(struct job *job, const struct step_spec *spec, struct root *root, step_after after, struct wire *rest,
+	struct err *err)
+{
+	struct init_args args = { .spec = spec, .policy = *job->state, .isolation = job->idmap->mode };
 	auto_fd int store = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	auto_strbuf reply = STRBUF_INIT;
 	struct step_result result = { 0 };
-	struct wire payload;
 	pid_t pid = -1;
+
+	if (make_tree(spec, root, err) < 0)
+		return -1;
+	args.rootfd = root->fd;
+	if (run_init(job, &args, &pid, &result, err) < 0)
+		return -1;
+	result_put(&result, &reply);
+	if (after && result.status == 0 && !wire_done(rest) &&
+		finish(root, store, &pid, after, rest, &reply, err) < 0)
+		return -1;
+	if (job_reply(job, &reply, err) < 0)
+		return -1;
+	await_init(&pid);
+	return 0;
+}
+
+int step_run(struct job *job, step_after after, struct err *err)
+{
+	struct step_spec spec = STEP_SPEC_INIT;
+	struct root root = ROOT_INIT;
+	struct wire payload;
+	int rc;
 
 	if (job->nfds != 3)
 		return err_set(err, ERR_SYSTEM, "a step needs 3 descriptors, got %zu", job->nfds);
 	wire_init(&payload, job->payload, job->len);
 	if (spec_get(&payload, &spec, err) < 0)
 		return -1;
-	args.rootfd = make_tree(&spec, err);
-	if (args.rootfd < 0 || run_init(job, &args, &pid, &result, err) < 0)
-		return -1;
-	result_put(&result, &reply);
-	if (after && result.status == 0) {
-		if (store < 0 || fchdir(store) < 0)
-			return err_sys(err, "cannot go back to the store");
-		if (after(&payload, &reply, err) < 0)
-			return -1;
-	}
-	if (job_reply(job, &reply, err) < 0)
-		return -1;
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	rc = run(job, &spec, &root, after, &payload, err);
+	root_release(&root);
 	step_spec_release(&spec);
-	return 0;
+	return rc;
 }

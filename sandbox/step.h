@@ -10,9 +10,7 @@
 #include "base/strv.h"
 #include "base/wire.h"
 #include "sandbox/holder.h"
-
-#define STEP_STUB "stub"  /* the folder of rootfs_make_stub(), in the store */
-#define STEP_PLACE "mnt"  /* an empty folder of the store on which the root file system is mounted */
+#include "sandbox/storage.h"
 
 enum step_network {
 	STEP_NETWORK_HOST, /* shared with the host */
@@ -22,7 +20,8 @@ enum step_network {
 /* What to run. Strings are owned by the spec; step_spec_release() frees them. */
 struct step_spec {
 	struct strv lowers; /* folders relative to the store, top layer first; the stub is added below */
-	char *upper, *work; /* relative to the store; both empty folders */
+	char *upper, *work; /* relative to the store; both empty folders, in one that is the step's own */
+	enum storage storage;
 	struct strv argv;   /* argv[0] without a slash is searched in PATH of env */
 	struct strv env;    /* complete, PATH included; HOME is added from the image's passwd where it is missing */
 	char *cwd;          /* absolute; made when missing, owned by the user */
@@ -32,7 +31,7 @@ struct step_spec {
 	enum step_network network;
 	bool no_new_privs; /* setuid programs and file capabilities have no effect */
 };
-#define STEP_SPEC_INIT { .network = STEP_NETWORK_HOST }
+#define STEP_SPEC_INIT { .storage = STORAGE_OVERLAY, .network = STEP_NETWORK_HOST }
 
 /* How the program ended. */
 struct step_result {
@@ -53,7 +52,8 @@ int step_result_get(struct wire *reply, struct step_result *ret, struct err *err
 /*
  * What is to be done with the written files once the program ended with status 0: called in the supervisor, which is
  * inside the namespaces already, with the store as its working directory and every process of the step dead. Its root
- * directory is the step's: names are to be opened relative to the working directory and through no link.
+ * directory may be the step's: names are to be opened relative to the working directory and through no link. The upper
+ * folder is in the form of the kernel's overlay, whatever the storage.
  *   rest   what follows the step_spec in the payload
  *   reply  to be appended to
  */
@@ -62,8 +62,8 @@ typedef int (*step_after)(struct wire *rest, struct strbuf *reply, struct err *e
 /*
  * The body of a job that runs a step: payload a step_spec and what after (may be NULL) wants; descriptors are stdin,
  * stdout and stderr of the program.
- * Replies as soon as every process of the step is dead and after has returned (the teardown of the mounts goes on
- * behind it), or fails with: ERR_STEP (the program cannot be executed; sys says why), ERR_INPUT (user, working folder),
+ * after is not called where nothing follows the spec. Replies as soon as every process of the step is dead and after has
+ * returned (the teardown of the mounts goes on behind it), or fails with: ERR_STEP (the program cannot be executed; sys says why), ERR_INPUT (user, working folder),
  * ERR_OOM, ERR_SANDBOX, ERR_SYSTEM, or what after raises.
  */
 int step_run(struct job *job, step_after after, struct err *err);

@@ -14,6 +14,7 @@
 #include "layer/compress.h"
 #include "layer/tar_read.h"
 #include "sandbox/holder.h"
+#include "sandbox/storage.h"
 
 struct stat;
 
@@ -24,6 +25,8 @@ struct copy_spec {
 	char *ignore;              /* text of the ignore file; context only */
 	struct strv from_folders;  /* folders relative to the store, top layer first */
 	struct strv from_indexes;  /* indexes, base first: owners in the one-id mode */
+	enum storage storage;      /* of the view of several folders, with its scratch (sandbox/root.h) */
+	char *scratch;
 	/* what */
 	struct strv sources;       /* as in the instruction, expanded; relative to the source's root */
 	struct strv file_names, file_contents; /* heredocs: files with these names and contents, mode 0644 */
@@ -48,7 +51,7 @@ struct copy_spec {
 	int level;
 	int64_t epoch;             /* of the layer: clamp, or LAYER_EPOCH_NONE */
 };
-#define COPY_SPEC_INIT { .from_context = false }
+#define COPY_SPEC_INIT { .from_context = false, .storage = STORAGE_OVERLAY }
 
 struct copy_result {
 	uint8_t content[DIGEST_SIZE]; /* content digest of what was selected, as copy_digest() gives it */

@@ -152,6 +152,8 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	spec.lowers = lowers;
 	spec.upper = upper;
 	spec.work = work;
+	if (session_storage(s->session, &spec.storage, err) < 0)
+		return -1;
 	spec.hosts = s->hosts;
 	spec.resolv_conf = op->step.network == STEP_NETWORK_NONE ? (char[]){ "" } : s->resolv_conf;
 	step_spec_put(&spec, &payload);

@@ -17,7 +17,7 @@
 #define LOG_LINES 20     /* of a failed step, repeated below the progress */
 
 static struct {
-	const char *file, *target, *network, *iidfile;
+	const char *file, *target, *network, *iidfile, *storage;
 	struct strv tags, build_args, labels, platforms, outputs, no_cache_filter;
 	bool no_cache, pull, quiet, push, load;
 } opt;
@@ -34,6 +34,8 @@ static const struct option_def options[] = {
 	{ OPTION_LIST, 0, "build-arg", "K[=V]", "value of an ARG; without =V from the environment", &opt.build_args },
 	{ OPTION_LIST, 0, "label", "K=V", "add a label to the image", &opt.labels },
 	{ OPTION_STRING, 0, "network", "MODE", "network of RUN steps: host or none (default host)", &opt.network },
+	{ OPTION_STRING, 0, "storage", "KIND",
+		"root file systems of steps: auto, overlay, fuse or copy (default auto)", &opt.storage },
 	{ OPTION_FLAG, 0, "no-cache", NULL, "run every step anew", &opt.no_cache },
 	{ OPTION_LIST, 0, "no-cache-filter", "STAGE", "run the steps of these stages anew", &opt.no_cache_filter },
 	{ OPTION_FLAG, 0, "pull", NULL, "ask the registry for base images even if the store has them", &opt.pull },
@@ -252,7 +254,7 @@ static int run_build(const struct command *self, int argc, char **argv)
 	build_options_init(&o);
 	if (fill(&o, operands.v[0], &err) == 0)
 		view = progress_view_new(opt.quiet ? "quiet" : common.progress, &err);
-	if (!view || cli_session_open(&s, view, &err) < 0) {
+	if (!view || cli_session_open_with(&s, view, opt.storage, &err) < 0) {
 		progress_view_free(view);
 		status = cli_fail(&err);
 	} else {

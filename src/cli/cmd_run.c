@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 
 static struct {
-	const char *platform, *entrypoint, *user, *workdir, *network;
+	const char *platform, *entrypoint, *user, *workdir, *network, *storage;
 	struct strv env;
 	bool rm, interactive, tty;
 } opt;
@@ -17,6 +17,8 @@ static const struct option_def options[] = {
 	{ OPTION_STRING, 'u', "user", "USER[:GROUP]", "run as this user of the image", &opt.user },
 	{ OPTION_STRING, 'w', "workdir", "DIR", "the working folder", &opt.workdir },
 	{ OPTION_STRING, 0, "network", "MODE", "host or none (default host)", &opt.network },
+	{ OPTION_STRING, 0, "storage", "KIND", "the root file system: auto, overlay, fuse or copy (default auto)",
+		&opt.storage },
 	{ OPTION_FLAG, 0, "rm", NULL, "accepted: what the program writes is always thrown away", &opt.rm },
 	{ OPTION_FLAG, 'i', "interactive", NULL, "accepted: stdin is always passed on", &opt.interactive },
 	{ OPTION_FLAG, 't', "tty", NULL, "accepted: the terminal is passed on as it is", &opt.tty },
@@ -28,7 +30,7 @@ static int run(struct run_options *o, struct err *err)
 	struct session s;
 	int status;
 
-	if (cli_session_open(&s, NULL, err) < 0)
+	if (cli_session_open_with(&s, NULL, opt.storage, err) < 0)
 		return -1;
 	status = run_image(&s, o, err);
 	cli_session_close(&s);
