@@ -13,6 +13,7 @@
 #include "base/auto.h"
 #include "base/fsutil.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/strbuf.h"
 #include "sandbox/treecopy.h"
 
@@ -35,6 +36,23 @@ struct content {
 	bool copied_up; /* something that a layer below has as well */
 	bool made;      /* something that the step put there or took away */
 };
+
+/* What the topmost layer that has the path says of it; as a descriptor (O_PATH), or -1. */
+static int open_below(const struct convert *c, struct stat *ret)
+{
+	const char *slash = strrchr(c->path.buf, '/');
+	auto_free char *parent = slash ? xstrndup(c->path.buf, (size_t)(slash - c->path.buf)) : xstrdup(".");
+
+	for (size_t i = 0; i < c->nlowers; i++) {
+		auto_fd int dir = open_no_symlinks(c->lowers[i], parent, O_PATH | O_DIRECTORY, 0);
+		int fd = dir < 0 ? -1 : openat(dir, path_base(c->path.buf), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd >= 0 && fstat(fd, ret) == 0)
+			return fd;
+		close_fd(fd);
+	}
+	return -1;
+}
 
 /* The folder at the path in the topmost layer that has one. */
 static bool find_below(const struct convert *c, struct stat *ret)
@@ -72,6 +90,40 @@ static int remove_mark(int fd, const char *name, const char *path, bool *ret_had
 	return 0;
 }
 
+static bool same_bytes(int a, int b)
+{
+	char x[4096], y[4096];
+	ssize_t n, m;
+
+	do {
+		n = read_full(a, x, sizeof(x));
+		m = read_full(b, y, sizeof(y));
+	} while (n > 0 && n == m && memcmp(x, y, (size_t)n) == 0);
+	return n == 0 && m == 0;
+}
+
+/*
+ * A file that had several names is copied up when another of them is removed. The kernel's overlay does no such thing,
+ * so what is in all the file of the layer below goes again.
+ */
+static bool is_needless(const struct convert *c, int fd)
+{
+	struct stat st, below;
+	auto_fd int path = open_below(c, &below);
+	auto_fd int old = -1;
+	char self[32];
+
+	if (path < 0 || !S_ISREG(below.st_mode) || below.st_nlink < 2 || fstat(fd, &st) < 0)
+		return false;
+	if (st.st_mode != below.st_mode || st.st_uid != below.st_uid || st.st_gid != below.st_gid ||
+		st.st_size != below.st_size || st.st_mtim.tv_sec != below.st_mtim.tv_sec ||
+		st.st_mtim.tv_nsec != below.st_mtim.tv_nsec || st.st_nlink > 1)
+		return false;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", path);
+	old = open(self, O_RDONLY | O_CLOEXEC);
+	return old >= 0 && same_bytes(fd, old);
+}
+
 static int convert_file(const struct convert *c, int dir, const char *name, struct content *in, struct err *err)
 {
 	auto_fd int fd = tree_open(dir, name, false);
@@ -83,6 +135,8 @@ static int convert_file(const struct convert *c, int dir, const char *name, stru
 		return -1;
 	in->copied_up |= copied;
 	in->made |= !copied;
+	if (copied && is_needless(c, fd))
+		return unlinkat(dir, name, 0) < 0 ? err_sys(err, "cannot remove '%s'", c->path.buf) : 0;
 	return tree_escape_xattrs(fd, c->path.buf, err);
 }
 
@@ -124,6 +178,29 @@ static int convert_subfolder(struct convert *c, int dir, const char *name, struc
 	return futimens(fd, times) < 0 ? err_sys(err, "cannot set the times of '%s'", c->path.buf) : 0;
 }
 
+/*
+ * A link or fifo holds no mark. fuse-overlayfs forgets its time when it copies it up for a new owner; one that was
+ * made anew has the owner that it had, and its time is its own.
+ */
+static int convert_special(const struct convert *c, int dir, const char *name, const struct stat *st,
+	struct content *in, struct err *err)
+{
+	struct stat below;
+	auto_fd int fd = open_below(c, &below);
+	struct timespec times[2];
+
+	if (fd < 0 || (below.st_mode & S_IFMT) != (st->st_mode & S_IFMT) || is_before(st->st_mtim, c->began) ||
+		(below.st_uid == st->st_uid && below.st_gid == st->st_gid && below.st_mode == st->st_mode)) {
+		in->made = true;
+		return 0;
+	}
+	in->copied_up = true;
+	times[0] = below.st_atim;
+	times[1] = below.st_mtim;
+	return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0 ?
+		       err_sys(err, "cannot set the times of '%s'", c->path.buf) : 0;
+}
+
 static int convert_entry(struct convert *c, int dir, const char *name, struct content *in, unsigned depth,
 	struct err *err)
 {
@@ -137,9 +214,11 @@ static int convert_entry(struct convert *c, int dir, const char *name, struct co
 		return convert_subfolder(c, dir, name, in, depth, err);
 	if (S_ISREG(st.st_mode))
 		return convert_file(c, dir, name, in, err);
-	/* A link or fifo holds no mark; one that was copied up for a new owner counts as made. */
-	in->made = true;
-	return 0;
+	if (S_ISCHR(st.st_mode)) { /* a whiteout already */
+		in->made = true;
+		return 0;
+	}
+	return convert_special(c, dir, name, &st, in, err);
 }
 
 static int convert_folder(struct convert *c, int fd, struct content *in, unsigned depth, struct err *err)

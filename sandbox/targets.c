@@ -180,10 +180,12 @@ static int make_parent(int rootfd, const char *path, int stubfd, struct err *err
 	auto_fd int to = -1;
 	struct stat st;
 
+	if (from < 0 && errno != ENOENT)
+		return err_sys(err, "cannot open '/%s' of the image", path);
 	if (mkdirat(stubfd, path, 0755) < 0 && errno != EEXIST)
 		return err_sys(err, "cannot create '%s' for the mounts of the step", path);
 	if (from < 0)
-		return errno == ENOENT ? 0 : err_sys(err, "cannot open '/%s' of the image", path);
+		return 0;
 	to = open_no_symlinks(stubfd, path, O_RDONLY | O_DIRECTORY, 0);
 	if (to < 0 || fstat(from, &st) < 0)
 		return err_sys(err, "cannot open '%s' for the mounts of the step", path);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -135,6 +136,39 @@ void tree_snapshot_free(struct tree_snapshot *s)
 
 /* ---- afterwards ---- */
 
+struct reduction {
+	const struct tree_snapshot *s;
+	/*
+	 * Numbers of inodes with several names that were found unchanged: removing the first name changes the time by which
+	 * the others would be judged. A tree of tsearch(3).
+	 */
+	void *unchanged;
+};
+
+static int compare_inodes(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Whether what is no folder is the inode that it was, and untouched. */
+static bool is_unchanged(struct reduction *r, const struct node *n, const struct statx *sx)
+{
+	uint64_t *ino;
+
+	if (sx->stx_ino != n->ino || n->end != 0)
+		return false;
+	if (ns_of(sx->stx_ctime) != n->ctime)
+		return tfind(&n->ino, &r->unchanged, compare_inodes) != NULL;
+	if (sx->stx_nlink < 2)
+		return true;
+	ino = xmemdup(&n->ino, sizeof(n->ino));
+	if (*(uint64_t **)tsearch(ino, &r->unchanged, compare_inodes) != ino)
+		free(ino);
+	return true;
+}
+
 static int put_whiteout(int fd, const char *name, struct err *err)
 {
 	return mknodat(fd, name, S_IFCHR, makedev(0, 0)) < 0 ? err_sys(err, "cannot create a whiteout of '%s'", name) : 0;
@@ -199,20 +233,20 @@ static int replace(int dirfd, const char *name, const struct statx *sx, unsigned
 	return 0;
 }
 
-static int reduce_folder(const struct tree_snapshot *s, size_t at, size_t end, int fd, unsigned depth, bool *ret_kept,
+static int reduce_folder(struct reduction *r, size_t at, size_t end, int fd, unsigned depth, bool *ret_kept,
 	struct err *err);
 
 /* A folder that was there before, nodes[at]: it goes unless it or something in it changed. */
-static int reduce_subfolder(const struct tree_snapshot *s, size_t at, int dirfd, const char *name,
+static int reduce_subfolder(struct reduction *r, size_t at, int dirfd, const char *name,
 	const struct statx *sx, unsigned depth, bool *ret_kept, struct err *err)
 {
-	const struct node *n = &s->nodes[at];
+	const struct node *n = &r->s->nodes[at];
 	auto_fd int fd = tree_open(dirfd, name, true);
 	bool kept = false;
 
 	if (fd < 0)
 		return err_sys(err, "cannot open the folder '%s'", name);
-	if (reduce_folder(s, at + 1, n->end, fd, depth + 1, &kept, err) < 0)
+	if (reduce_folder(r, at + 1, n->end, fd, depth + 1, &kept, err) < 0)
 		return -1;
 	if (!kept && ns_of(sx->stx_ctime) == n->ctime) {
 		if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0)
@@ -226,19 +260,16 @@ static int reduce_subfolder(const struct tree_snapshot *s, size_t at, int dirfd,
 }
 
 /* A name that was there before, as nodes[at], and is there now. */
-static int reduce_entry(const struct tree_snapshot *s, size_t at, int dirfd, const char *name, unsigned depth,
+static int reduce_entry(struct reduction *r, size_t at, int dirfd, const char *name, unsigned depth,
 	bool *ret_kept, struct err *err)
 {
-	const struct node *n = &s->nodes[at];
+	const struct node *n = &r->s->nodes[at];
 	struct statx sx;
-	bool same;
-
 	if (get_stat(dirfd, name, &sx, err) < 0)
 		return -1;
-	same = sx.stx_ino == n->ino && birth_of(&sx) == n->btime;
-	if (same && S_ISDIR(sx.stx_mode) && n->end != 0)
-		return reduce_subfolder(s, at, dirfd, name, &sx, depth, ret_kept, err);
-	if (same && !S_ISDIR(sx.stx_mode) && n->end == 0 && ns_of(sx.stx_ctime) == n->ctime)
+	if (S_ISDIR(sx.stx_mode) && n->end != 0 && sx.stx_ino == n->ino && birth_of(&sx) == n->btime)
+		return reduce_subfolder(r, at, dirfd, name, &sx, depth, ret_kept, err);
+	if (!S_ISDIR(sx.stx_mode) && is_unchanged(r, n, &sx))
 		return unlinkat(dirfd, name, 0) < 0 ? err_sys(err, "cannot remove '%s'", name) : 0;
 	*ret_kept = true;
 	return replace(dirfd, name, &sx, depth, err);
@@ -252,7 +283,7 @@ static int keep_new(int fd, const char *name, unsigned depth, struct err *err)
 }
 
 /* Both lists are sorted: the names now, and nodes[at] to nodes[end - 1] with what is below them. */
-static int reduce_folder(const struct tree_snapshot *s, size_t at, size_t end, int fd, unsigned depth, bool *ret_kept,
+static int reduce_folder(struct reduction *r, size_t at, size_t end, int fd, unsigned depth, bool *ret_kept,
 	struct err *err)
 {
 	auto_strv names = STRV_INIT;
@@ -263,8 +294,8 @@ static int reduce_folder(const struct tree_snapshot *s, size_t at, size_t end, i
 	if (tree_list(fd, &names, err) < 0)
 		return -1;
 	while (at < end || i < names.len) {
-		const struct node *n = at < end ? &s->nodes[at] : NULL;
-		const char *was = n ? s->names.buf + n->name : NULL;
+		const struct node *n = at < end ? &r->s->nodes[at] : NULL;
+		const char *was = n ? r->s->names.buf + n->name : NULL;
 		const char *is = i < names.len ? names.v[i] : NULL;
 		int order = !was ? 1 : !is ? -1 : strcmp(was, is);
 		int rc;
@@ -274,7 +305,7 @@ static int reduce_folder(const struct tree_snapshot *s, size_t at, size_t end, i
 		else if (order > 0)
 			rc = keep_new(fd, is, depth, err);
 		else
-			rc = reduce_entry(s, at, fd, is, depth, ret_kept, err);
+			rc = reduce_entry(r, at, fd, is, depth, ret_kept, err);
 		if (rc < 0)
 			return -1;
 		if (order != 0)
@@ -289,7 +320,10 @@ static int reduce_folder(const struct tree_snapshot *s, size_t at, size_t end, i
 
 int tree_snapshot_reduce(const struct tree_snapshot *s, int fd, struct err *err)
 {
+	struct reduction r = { .s = s };
 	bool kept = false;
+	int rc = reduce_folder(&r, 0, s->len, fd, 0, &kept, err);
 
-	return reduce_folder(s, 0, s->len, fd, 0, &kept, err);
+	tdestroy(r.unchanged, free);
+	return rc;
 }
