@@ -90,40 +90,6 @@ static int remove_mark(int fd, const char *name, const char *path, bool *ret_had
 	return 0;
 }
 
-static bool same_bytes(int a, int b)
-{
-	char x[4096], y[4096];
-	ssize_t n, m;
-
-	do {
-		n = read_full(a, x, sizeof(x));
-		m = read_full(b, y, sizeof(y));
-	} while (n > 0 && n == m && memcmp(x, y, (size_t)n) == 0);
-	return n == 0 && m == 0;
-}
-
-/*
- * A file that had several names is copied up when another of them is removed. The kernel's overlay does no such thing,
- * so what is in all the file of the layer below goes again.
- */
-static bool is_needless(const struct convert *c, int fd)
-{
-	struct stat st, below;
-	auto_fd int path = open_below(c, &below);
-	auto_fd int old = -1;
-	char self[32];
-
-	if (path < 0 || !S_ISREG(below.st_mode) || below.st_nlink < 2 || fstat(fd, &st) < 0)
-		return false;
-	if (st.st_mode != below.st_mode || st.st_uid != below.st_uid || st.st_gid != below.st_gid ||
-		st.st_size != below.st_size || st.st_mtim.tv_sec != below.st_mtim.tv_sec ||
-		st.st_mtim.tv_nsec != below.st_mtim.tv_nsec || st.st_nlink > 1)
-		return false;
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", path);
-	old = open(self, O_RDONLY | O_CLOEXEC);
-	return old >= 0 && same_bytes(fd, old);
-}
-
 static int convert_file(const struct convert *c, int dir, const char *name, struct content *in, struct err *err)
 {
 	auto_fd int fd = tree_open(dir, name, false);
@@ -135,8 +101,6 @@ static int convert_file(const struct convert *c, int dir, const char *name, stru
 		return -1;
 	in->copied_up |= copied;
 	in->made |= !copied;
-	if (copied && is_needless(c, fd))
-		return unlinkat(dir, name, 0) < 0 ? err_sys(err, "cannot remove '%s'", c->path.buf) : 0;
 	return tree_escape_xattrs(fd, c->path.buf, err);
 }
 

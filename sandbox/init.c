@@ -44,15 +44,20 @@ static const char *const readonly_paths[] = { "proc/bus", "proc/fs", "proc/irq",
 
 static const struct mount_option empty_folder[] = { { "size", "4k" }, { "mode", "0555" }, { NULL, NULL } };
 
+/* Sources too are found inside the root first: as a plain path a link /dev of the image would lead to the host. */
 static int mask_files(int root, struct err *err)
 {
+	auto_fd int source = open_in_root(root, "dev/null", O_PATH, 0);
+
+	if (source < 0)
+		return err_sys(err, "cannot open /dev/null of the step");
 	for (size_t i = 0; masked_files[i]; i++) {
 		auto_fd int target = open_in_root(root, masked_files[i], O_PATH, 0);
 		auto_fd int null = -1;
 
 		if (target < 0)
 			continue;
-		null = mount_clone(root, "dev/null", false, MOUNT_ATTR_RDONLY, err);
+		null = mount_clone(source, "", false, MOUNT_ATTR_RDONLY, err);
 		if (null < 0 || mount_attach(null, target, masked_files[i], err) < 0)
 			return -1;
 	}
@@ -82,7 +87,7 @@ static int make_readonly(int root, struct err *err)
 
 		if (target < 0)
 			continue;
-		clone = mount_clone(root, readonly_paths[i], true, MOUNT_ATTR_RDONLY | PROC_ATTRS, err);
+		clone = mount_clone(target, "", true, MOUNT_ATTR_RDONLY | PROC_ATTRS, err);
 		if (clone < 0 || mount_attach(clone, target, readonly_paths[i], err) < 0)
 			return -1;
 	}

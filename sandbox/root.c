@@ -83,7 +83,7 @@ static void push_stub(struct root *r)
 static int mount_overlay(struct root *r, struct err *err)
 {
 	r->fd = rootfs_mount(&r->lowers, r->upper, r->work, ROOT_PLACE, err);
-	return r->fd < 0 ? -1 : 0;
+	return r->fd < 0 ? -1 : attach(r->fd, err);
 }
 
 /* An upper that was mounted "volatile" cannot be mounted again before its mark is gone. */

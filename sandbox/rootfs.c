@@ -79,8 +79,7 @@ int rootfs_classic_options(const struct strv *lowers, const char *upper, const c
 	return 0;
 }
 
-/* The mount is taken off its place again: rootfs_mount() hands out mounts that are attached nowhere. */
-static int classic_detached(const struct strv *lowers, const char *upper, const char *work, const char *place,
+int rootfs_mount_classic(const struct strv *lowers, const char *upper, const char *work, const char *place,
 	struct err *err)
 {
 	auto_strbuf options = STRBUF_INIT;
@@ -105,14 +104,6 @@ static int attach(int fd, const char *place, struct err *err)
 	if (target < 0)
 		return err_sys(err, "cannot open '%s' in the store", place);
 	return mount_attach(fd, target, "an overlay", err);
-}
-
-int rootfs_mount_classic(const struct strv *lowers, const char *upper, const char *work, const char *place,
-	struct err *err)
-{
-	auto_fd int fd = classic_detached(lowers, upper, work, place, err);
-
-	return fd < 0 || attach(fd, place, err) < 0 ? -1 : take_fd(fd);
 }
 
 /* The file system of the context is configured: make it and a mount of it. */
@@ -177,12 +168,13 @@ static int check_names(const struct strv *lowers, struct err *err)
 
 /*
  * More layers than one overlay stacks: the lowest are merged by a read-only overlay of their own at the place, the
- * lowest layer of the one that then covers it. Nothing is copied, and a file system may stand on one other.
+ * lowest layer of the other, which keeps it. Nothing is copied, and the kernel lets one overlay stand on one other.
  */
 static int mount_stacked(const struct strv *lowers, const char *upper, const char *work, const char *place,
 	struct err *err)
 {
 	size_t direct = ROOTFS_STACK_MAX - 1;
+	auto_fd int root = -1;
 	bool old;
 	auto_fd int below = mount_modern(lowers, direct, lowers->len, NULL, NULL, NULL, &old, err);
 
@@ -191,7 +183,10 @@ static int mount_stacked(const struct strv *lowers, const char *upper, const cha
 			lowers->len);
 	if (below < 0 || attach(below, place, err) < 0)
 		return -1;
-	return mount_modern(lowers, 0, direct, place, upper, work, &old, err);
+	root = mount_modern(lowers, 0, direct, place, upper, work, &old, err);
+	if (umount2(place, MNT_DETACH) < 0 && root >= 0)
+		return err_sys(err, "cannot take an overlay off '%s'", place);
+	return take_fd(root);
 }
 
 int rootfs_mount(const struct strv *lowers, const char *upper, const char *work, const char *place, struct err *err)
@@ -207,10 +202,10 @@ int rootfs_mount(const struct strv *lowers, const char *upper, const char *work,
 	else
 		fd = mount_modern(lowers, 0, lowers->len, NULL, upper, work, &old, &reason);
 	if (fd < 0 && old)
-		fd = classic_detached(lowers, upper, work, place, err);
-	else if (fd < 0)
+		return rootfs_mount_classic(lowers, upper, work, place, err);
+	if (fd < 0)
 		*err = reason;
-	return fd < 0 || attach(fd, place, err) < 0 ? -1 : take_fd(fd);
+	return take_fd(fd);
 }
 
 int rootfs_make_stub(int storefd, const char *dir, struct err *err)

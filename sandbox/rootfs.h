@@ -15,11 +15,13 @@
 #define ROOTFS_OPTIONS_MAX 4095 /* bytes: mount(2) cuts its option string here without a word */
 
 /*
- * Mount an overlay on the folder place, in the mount namespace of the caller (its own: what is there is covered).
+ * Make an overlay that is attached nowhere yet.
  *   lowers   folder names relative to the working directory, top layer first, each at most ROOTFS_NAME_MAX bytes; at
  *            least one, at most ROOTFS_LAYERS_MAX
  *   upper, work  two empty folders on one file system, or NULL for a read-only view
- * Returns a descriptor (O_PATH) of its root, or -1 and *err: ERR_INPUT (too many layers, a name too long), ERR_SANDBOX
+ *   place    an empty folder: many layers and old kernels need one to mount on for a moment, in the mount namespace of
+ *            the caller, which must be its own
+ * Returns the mount's descriptor, or -1 and *err: ERR_INPUT (too many layers, a name too long), ERR_SANDBOX
  * with the kernel's own reason.
  * The upper is never synced by the kernel ("volatile"): a folder without its row in the store is worthless
  * anyway, and fsync storms of package managers cost nothing. So upper and work serve for one mount.

@@ -22,7 +22,8 @@ before=$(canary_state)
 # archive COMMANDS: tree.tar, a root file system with those changes, everything of one old time
 archive() {
 	rm -rf tree && mkdir tree
-	tar -xzf "$fixture" -C tree
+	# enough of it for a shell: there are many imports here
+	tar -xzf "$fixture" -C tree --exclude='./usr/?*' --exclude='./sbin/?*' --exclude='./lib/apk/*' --exclude='./etc/?*/*'
 	(cd tree && eval "$1") || bail "the archive can be made" "$1"
 	tar -c -C tree --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1000000000 . >tree.tar
 	chmod 0644 tree.tar
@@ -33,7 +34,6 @@ context look <<'END'
 FROM base:1
 RUN ["/bin/true"]
 RUN grep -q localhost /etc/hosts && cat /etc/resolv.conf >/dev/null && test -c /dev/null && test -d /proc/self && test -d /sys/class && ls -l /dev/fd/ >/dev/null
-RUN echo x >/tmp/x && test "$(cat /tmp/x)" = x
 END
 
 # empty_layer LAYOUT N: whether the Nth layer has no member at all
@@ -74,7 +74,7 @@ for user in "${users[@]}"; do
 	works "an ordinary image" true
 	works "nothing to mount on" 'rm -rf dev proc sys etc/hosts etc/resolv.conf'
 	works "no /etc" 'rm -rf etc'
-	works "/etc as a relative link" 'mkdir -p usr/share/etc && mv etc/* usr/share/etc/ && rm -r etc && ln -s usr/share/etc etc'
+	works "/etc as a relative link" 'mkdir -p usr/share && mv etc usr/share/etc && ln -s usr/share/etc etc'
 	works "/etc as an absolute link" 'mv etc conf && ln -s /conf etc'
 	works "/etc as a link that leads nowhere" 'rm -rf etc && ln -s /not/there etc'
 	works "/etc as a link to the outside" "rm -rf etc && ln -s $canary etc"
@@ -84,7 +84,7 @@ for user in "${users[@]}"; do
 	works "/etc/hosts as an absolute link" 'rm -f etc/hosts; mkdir var/x; echo old >var/x/hosts; ln -s /var/x/hosts etc/hosts'
 	works "/dev as a relative link" 'rm -rf dev && mkdir run/dev && ln -s run/dev dev'
 	works "/dev as a link to the outside" "rm -rf dev && ln -s $canary dev"
-	works "/tmp as a link" 'rm -rf tmp && ln -s /var/tmp tmp'
+	works "/tmp as a link" 'rm -rf tmp && ln -s /var/tmp tmp && mkdir -p var/tmp'
 	works "/tmp as a link far up" 'rm -rf tmp && ln -s ../../../../../../../../../../var/tmp tmp'
 	works "modes and times of its own" 'chmod 0700 var/lib && chmod 0555 etc && rm -f etc/hosts'
 	refused "/proc as a link" 'rm -rf proc && mkdir p && ln -s /p proc' "'/proc' of the image is a link to '/p'"

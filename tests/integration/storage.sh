@@ -53,7 +53,7 @@ names|touch '/t/a b' /t/-dash "/t/new
 line" /t/ümläut '/t/back\slash' /t/.hidden '/t/c,o:lon'
 empty|true
 temporary|touch /t/meta/timedir2/f && rm /t/meta/timedir2/f; mkdir /t/meta/timedir3/d && rmdir /t/meta/timedir3/d
-opened|: >>/t/meta/fraction
+opened|: >>/t/meta/same; exec 3<>/t/meta/mode
 cp-a|cp -a /t/a /t/copy-of-a
 END
 }
@@ -66,7 +66,7 @@ base_step='mkdir -p /t/a/deep/er /t/b/sub /t/kinds/dir /t/kinds/dir2 /t/c /t/sam
 	echo t >tree/t; echo s >tree/sub/s; echo s >tree/sub/subsub/ss; ln -s ../t links/into; ln a/two c/hard; \
 	echo h >hard/1; ln hard/1 hard/2; ln hard/1 hard/3; ln -s target links/rel; ln -s /t/a links/abs; ln -s loop links/loop; \
 	for i in mode suid time time2 same x x2 x3; do echo $i >meta/$i; done; \
-	/attr set /t/meta/x2 user.old v; /attr set /t/meta/x3 user.keep v; mkfifo oldfifo; find /t -exec touch -h -d "2001-02-03 04:05:06" {} +; echo f >meta/fraction'
+	/attr set /t/meta/x2 user.old v; /attr set /t/meta/x3 user.keep v; mkfifo oldfifo; find /t -exec /attr time 981173106 123456789 {} +'
 
 # owners CASE: steps that only a range of ids allows
 owner_steps() {
