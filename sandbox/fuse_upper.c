@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -77,9 +76,9 @@ static int take_whiteout(const struct convert *c, int dir, const char *name, str
 		return 0;
 	}
 	in->made = true;
-	if (mknodat(dir, gone, S_IFCHR, makedev(0, 0)) < 0 && errno != EEXIST)
-		return err_sys(err, "cannot create a whiteout of '%s/%s'", c->path.buf, gone);
-	return 0;
+	if (faccessat(dir, gone, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0; /* it was put there again */
+	return tree_put_whiteout(dir, gone, c->path.buf, err);
 }
 
 static int remove_mark(int fd, const char *name, const char *path, bool *ret_had, struct err *err)

@@ -161,6 +161,19 @@ int tree_open(int dirfd, const char *name, bool folder)
 	return openat(dirfd, name, folder ? flags | O_DIRECTORY : flags);
 }
 
+int tree_put_whiteout(int dirfd, const char *name, const char *path, struct err *err)
+{
+	if (mknodat(dirfd, name, S_IFCHR, makedev(0, 0)) == 0)
+		return 0;
+	err_sys(err, "cannot record that '%s' was removed", path);
+	if (err->sys != EPERM)
+		return -1;
+	err_wrap(err, "the file system of the store holds no whiteouts, is it an overlay? use another store directory, "
+		"such as a volume (--root)");
+	err->kind = ERR_SANDBOX;
+	return -1;
+}
+
 /* ---- files ---- */
 
 /* Only the parts that are there: a hole stays a hole. */

@@ -38,6 +38,11 @@ int tree_list(int fd, struct strv *names, struct err *err);
 /* Open a file or folder by its name in dirfd, never a link, a device or what blocks. -1 with errno. */
 int tree_open(int dirfd, const char *name, bool folder);
 /*
+ * Make name in dirfd a whiteout. path is for messages. Returns 0, or -1 and *err: ERR_SANDBOX with the mend where the
+ * file system cannot hold one (it is itself an overlay).
+ */
+int tree_put_whiteout(int dirfd, const char *name, const char *path, struct err *err);
+/*
  * Rename every user.overlay.X of fd to user.overlay.overlay.X, as the kernel's overlay stores what a step sets, so that
  * it means nothing to an overlay of which the file becomes a layer. name is for messages.
  */

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -169,11 +168,6 @@ static bool is_unchanged(struct reduction *r, const struct node *n, const struct
 	return true;
 }
 
-static int put_whiteout(int fd, const char *name, struct err *err)
-{
-	return mknodat(fd, name, S_IFCHR, makedev(0, 0)) < 0 ? err_sys(err, "cannot create a whiteout of '%s'", name) : 0;
-}
-
 static int restore_times(int fd, const struct statx *sx, const char *name, struct err *err)
 {
 	const struct timespec times[2] = { { sx->stx_atime.tv_sec, sx->stx_atime.tv_nsec },
@@ -301,7 +295,7 @@ static int reduce_folder(struct reduction *r, size_t at, size_t end, int fd, uns
 		int rc;
 
 		if (order < 0)
-			rc = put_whiteout(fd, was, err);
+			rc = tree_put_whiteout(fd, was, was, err);
 		else if (order > 0)
 			rc = keep_new(fd, is, depth, err);
 		else

@@ -85,9 +85,17 @@ if [ -n "$as_root" ] && [ -n "${FUSE_NODE:-}" ]; then
 		layout=$(dest "$U" nested)
 		fails 10 "a store on an overlay refuses --storage overlay" "$U" build --progress plain --storage overlay use
 		like "$err" 'overlay' "and says so"
-		runs "a build there may choose" "$U" build --progress plain -o "type=local,dest=$layout" use
+		context add <<-'END'
+			FROM alpine:3.20 AS from
+			RUN mkdir /out && echo made >/out/file
+			FROM scratch
+			COPY --from=from /out /etc/alpine-release /
+		END
+		runs "a build there may choose" "$U" build --progress plain -o "type=local,dest=$layout" add
 		like "$err" "storage: (fuse|copy) \(overlay: " "and says what it took, and why"
 		is "$(cat "$layout/file")" made "the result is right"
+		fails 10 "a step that removes a file of a layer is refused there" "$U" build --progress plain use
+		like "$err" 'no whiteouts.*--root' "and the message says what to do"
 		user_env=()
 		remove_tree "$scratch/ov/merged/store"
 		umount "$scratch/ov/merged"
