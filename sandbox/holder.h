@@ -17,7 +17,7 @@
 #include "base/strbuf.h"
 #include "sandbox/idmap.h"
 
-#define JOB_FDS_MAX 200             /* SCM_RIGHTS takes 253; a chain of 127 layers fits */
+#define JOB_FDS_MAX 200             /* SCM_RIGHTS takes 253; layers go by name, in the payload */
 #define JOB_PAYLOAD_MAX (64u << 20) /* the list of files of a COPY is the largest */
 
 struct holder;

@@ -54,8 +54,13 @@ static int open_place(int root, const char *path, int flags, int *ret, struct er
 	return refusal(err, "openat2");
 }
 
+/* Sources too are found inside the root first: as a plain path a link /dev of the image would lead to the host. */
 static int mask_files(int root, struct err *err)
 {
+	auto_fd int source = open_in_root(root, "dev/null", O_PATH, 0);
+
+	if (source < 0)
+		return err_sys(err, "cannot open /dev/null of the step");
 	for (size_t i = 0; masked_files[i]; i++) {
 		auto_fd int target = -1;
 		auto_fd int null = -1;
@@ -65,7 +70,7 @@ static int mask_files(int root, struct err *err)
 			return -1;
 		if (rc == 0)
 			continue;
-		null = mount_clone(root, "dev/null", false, MOUNT_ATTR_RDONLY, err);
+		null = mount_clone(source, "", false, MOUNT_ATTR_RDONLY, err);
 		if (null < 0 || mount_attach(null, target, masked_files[i], err) < 0)
 			return -1;
 	}
@@ -102,7 +107,7 @@ static int make_readonly(int root, struct err *err)
 			return -1;
 		if (rc == 0)
 			continue;
-		clone = mount_clone(root, readonly_paths[i], true, MOUNT_ATTR_RDONLY | PROC_ATTRS, err);
+		clone = mount_clone(target, "", true, MOUNT_ATTR_RDONLY | PROC_ATTRS, err);
 		if (clone < 0 || mount_attach(clone, target, readonly_paths[i], err) < 0)
 			return -1;
 	}

@@ -100,7 +100,7 @@ int mount_attach_in_root(int fd, int rootfd, const char *path, struct err *err)
 		return refusal(err, "fstat");
 	}
 	if (S_ISDIR(from.st_mode) != S_ISDIR(to.st_mode))
-		return err_set(err, ERR_SANDBOX, "the image has a %s at '%s' where a %s must be mounted",
+		return err_set(err, ERR_INPUT, "the image has a %s at '%s' where a %s must be mounted",
 			S_ISDIR(to.st_mode) ? "folder" : "file", path,
 			S_ISDIR(from.st_mode) ? "folder" : "file");
 	return mount_attach(fd, target, path, err);

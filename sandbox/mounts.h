@@ -32,7 +32,7 @@ int mount_clone(int dirfd, const char *path, bool recursive, unsigned attrs, str
 int mount_attach(int fd, int target, const char *what, struct err *err);
 /*
  * Attach fd at path below the root file system rootfd: every link is resolved inside it. A target that is
- * missing gives ERR_NOT_FOUND, one of the wrong type (a file for a folder) ERR_SANDBOX naming it.
+ * missing gives ERR_NOT_FOUND, one of the wrong type (a file for a folder) ERR_INPUT naming it.
  */
 int mount_attach_in_root(int fd, int rootfd, const char *path, struct err *err);
 /*

@@ -25,6 +25,7 @@
 #include "base/strv.h"
 #include "base/wire.h"
 #include "sandbox/mounts.h"
+#include "sandbox/root.h"
 #include "sandbox/step.h"
 
 #define READY_TIMEOUT_MS 30000  /* pasta takes 50 ms, slirp4netns 100 */
@@ -33,7 +34,7 @@
 #define GID_MAP_MAX 16384       /* the kernel shows at most 340 lines */
 /* Descriptors of the helper beside 0, 1 and 2. */
 #define HELPER_READY_FD 3
-#define NETNS_NAME "netns" /* in the keeper's mount namespace, below STEP_PLACE */
+#define NETNS_NAME "netns" /* in the keeper's mount namespace, below ROOT_PLACE */
 
 static const char *const tool_names[] = { [NETWORK_PASTA] = "pasta", [NETWORK_SLIRP4NETNS] = "slirp4netns" };
 
@@ -296,12 +297,12 @@ static int publish_namespace(int netns, struct err *err)
 
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_sys(err, "cannot make a mount namespace for the network helper");
-	place = open(STEP_PLACE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	place = open(ROOT_PLACE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	tmpfs = mount_new("tmpfs", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
 	if (tmpfs < 0 || mount_attach(tmpfs, place, "a folder for the network helper", err) < 0)
 		return -1;
 	file = openat(tmpfs, NETNS_NAME, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-	if (file < 0 || mount(source, STEP_PLACE "/" NETNS_NAME, NULL, MS_BIND, NULL) < 0)
+	if (file < 0 || mount(source, ROOT_PLACE "/" NETNS_NAME, NULL, MS_BIND, NULL) < 0)
 		return err_sys(err, "cannot give the network namespace a path");
 	return 0;
 }
@@ -310,7 +311,7 @@ static void pasta_arguments(const struct keeper *k, struct strv *argv)
 {
 	/* Left alone, pasta forwards ports both ways and maps its gateway to the host's loopback. */
 	static const char *const args[] = { "--config-net", "-t", "none", "-u", "none", "-T", "none", "-U", "none",
-		"--no-map-gw", "--no-netns-quit", "--quiet", "--netns", STEP_PLACE "/" NETNS_NAME };
+		"--no-map-gw", "--no-netns-quit", "--quiet", "--netns", ROOT_PLACE "/" NETNS_NAME };
 
 	for (size_t i = 0; i < sizeof(args) / sizeof(args[0]); i++)
 		strv_add(argv, args[i]);
@@ -330,7 +331,7 @@ static void slirp_arguments(const struct keeper *k, struct strv *argv)
 		strv_add(argv, args[i]);
 	if (!k->forward_dns)
 		strv_add(argv, "--disable-dns");
-	strv_add(argv, STEP_PLACE "/" NETNS_NAME);
+	strv_add(argv, ROOT_PLACE "/" NETNS_NAME);
 	strv_add(argv, "tap0");
 }
 

@@ -383,9 +383,14 @@ bool owner_is_flat(const struct owner *o)
 	return o->flat;
 }
 
+void owner_look_in(struct owner *o, const char *folder)
+{
+	o->folder = folder;
+}
+
 bool owner_of(struct owner *o, const char *path, struct owner_record *ret)
 {
-	auto_free char *full = xasprintf("/%s", path);
+	auto_free char *full = xasprintf("%s/%s", o->folder ? o->folder : "", path);
 	struct statx sx;
 
 	return statx(AT_FDCWD, full, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_TYPE | STATX_BTIME, &sx) == 0 &&

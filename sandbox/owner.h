@@ -80,6 +80,8 @@ void owner_stop(struct owner *o);
 /* Whether owners were answered and not kept. */
 bool owner_is_flat(const struct owner *o);
 
+/* After the step, where its root is not this process's any more: objects are looked for in the folder instead. */
+void owner_look_in(struct owner *o, const char *folder);
 /*
  * After the step: the record beside an object that can hold none, by its path in the step's root (no leading slash),
  * which must be this process's root. Returns whether there is one.

@@ -36,6 +36,7 @@ struct owner {
 	_Atomic bool group_folders; /* some folder was given to a group: what is made in it may inherit that */
 	int listener;
 	bool flat;
+	const char *folder; /* owner_look_in(), or NULL */
 
 	pthread_t threads[OWNER_THREADS_MAX];
 	int nthreads;

@@ -23,6 +23,7 @@
 #include "base/wire.h"
 #include "sandbox/diagnose.h"
 #include "sandbox/mounts.h"
+#include "sandbox/root.h"
 #include "sandbox/rootfs.h"
 
 #define PROC_TEXT_MAX (1 << 20)
@@ -155,7 +156,7 @@ static int try_overlay(const char *folder, struct err *err)
 	}
 	if (mkdir(below, 0755) < 0)
 		return err_sys(err, "cannot create '%s' in the store", below);
-	mounted = rootfs_mount(&lowers, upper, work, err);
+	mounted = rootfs_mount(&lowers, upper, work, ROOT_PLACE, err);
 	if (mounted < 0)
 		return -1;
 	root = openat(mounted, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -15,8 +15,7 @@
 #include "sandbox/owner.h"
 #include "sandbox/refusal.h"
 
-#define OPTION_MAX 255     /* fsconfig(2) strings; longer is EINVAL */
-#define OPTIONS_PAGE 4095  /* mount(2) cuts its option string here without a word */
+#define KERNEL_TEXT_MAX 256 /* bytes of one message on the context */
 
 const char *const rootfs_stub_names[] = { "dev", "proc", "sys", "etc", "etc/hosts", "etc/resolv.conf",
 	OWNER_PRELOAD, NULL };
@@ -28,11 +27,23 @@ static int refuse(struct err *err, const char *call)
 	return diagnose(DIAGNOSE_OVERLAY, ".", err);
 }
 
+/* The kernel leaves its reason on the context, as "e text", one message a read. */
+static void append_kernel_text(int ctx, struct err *err)
+{
+	char text[KERNEL_TEXT_MAX];
+	ssize_t n;
+
+	while ((n = read(ctx, text, sizeof(text) - 1)) > 2) {
+		text[n] = '\0';
+		text[strcspn(text, "\n")] = '\0';
+		if (text[0] == 'e')
+			err_wrap(err, "%s", text + 2);
+	}
+}
+
 static int set(int ctx, const char *key, const char *value, struct err *err)
 {
-	char text[256];
 	size_t len;
-	ssize_t n;
 
 	if (value ? fsconfig(ctx, FSCONFIG_SET_STRING, key, value, 0) == 0 :
 		    fsconfig(ctx, FSCONFIG_SET_FLAG, key, NULL, 0) == 0)
@@ -42,72 +53,175 @@ static int set(int ctx, const char *key, const char *value, struct err *err)
 	refusal(err, "fsconfig");
 	len = strlen(err->msg);
 	diagnose(DIAGNOSE_OVERLAY, ".", err);
-	n = read(ctx, text, sizeof(text) - 1);
-	if (n > 2 && strlen(err->msg) == len) {
-		text[n] = '\0';
-		text[strcspn(text, "\n")] = '\0';
-		err_wrap(err, "%s", text + 2);
-	}
+	if (strlen(err->msg) == len)
+		append_kernel_text(ctx, err);
 	return -1;
 }
 
-/* "lowerdir+" came with Linux 6.7; before it the list is one string of a page in mount(2). */
-static int mount_classic(const struct strv *lowers, const char *upper, const char *work, struct err *err)
+static void put_escaped(struct strbuf *sb, const char *name)
 {
-	static const char place[] = "mnt";
-	auto_strbuf options = STRBUF_INIT;
-	int fd;
+	for (; *name; name++) {
+		if (strchr("\\,:", *name))
+			strbuf_putc(sb, '\\');
+		strbuf_putc(sb, *name);
+	}
+}
 
-	strbuf_puts(&options, "userxattr,lowerdir=");
-	for (size_t i = 0; i < lowers->len; i++)
-		strbuf_printf(&options, "%s%s", i ? ":" : "", lowers->v[i]);
-	if (upper)
-		strbuf_printf(&options, ",volatile,upperdir=%s,workdir=%s", upper, work);
-	if (options.len > OPTIONS_PAGE)
+int rootfs_classic_options(const struct strv *lowers, const char *upper, const char *work, struct strbuf *options,
+	struct err *err)
+{
+	strbuf_puts(options, "userxattr,lowerdir=");
+	for (size_t i = 0; i < lowers->len; i++) {
+		if (i)
+			strbuf_putc(options, ':');
+		put_escaped(options, lowers->v[i]);
+	}
+	if (upper) {
+		strbuf_puts(options, ",volatile,upperdir=");
+		put_escaped(options, upper);
+		strbuf_puts(options, ",workdir=");
+		put_escaped(options, work);
+	}
+	if (options->len > ROOTFS_OPTIONS_MAX)
 		return err_set(err, ERR_INPUT,
-			"%zu layers are more than this kernel can stack; Linux 6.7 takes %d", lowers->len,
-			ROOTFS_LAYERS_MAX);
-	if (mount("overlay", place, "overlay", 0, options.buf) < 0) {
+			"%zu layers are more than this kernel can stack (their names are %zu bytes, it reads %d); "
+			"Linux 6.7 takes %d, '--storage fuse' and '--storage copy' any number",
+			lowers->len, options->len, ROOTFS_OPTIONS_MAX, ROOTFS_STACK_MAX);
+	return 0;
+}
+
+int rootfs_mount_classic(const struct strv *lowers, const char *upper, const char *work, const char *place,
+	struct err *err)
+{
+	auto_strbuf options = STRBUF_INIT;
+	auto_fd int fd = -1;
+
+	if (rootfs_classic_options(lowers, upper, work, &options, err) < 0)
+		return -1;
+	if (mount("overlay", place, "overlay", upper ? 0 : MS_RDONLY, options.buf) < 0) {
 		err_sys(err, "cannot mount an overlay of %zu layers", lowers->len);
 		return refuse(err, "mount");
 	}
-	fd = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? err_sys(err, "cannot open the overlay") : fd;
+	fd = mount_clone(AT_FDCWD, place, false, 0, err);
+	if (umount2(place, MNT_DETACH) < 0 && fd >= 0)
+		return err_sys(err, "cannot take the overlay off '%s'", place);
+	return take_fd(fd);
 }
 
-int rootfs_mount(const struct strv *lowers, const char *upper, const char *work, struct err *err)
+static int attach(int fd, const char *place, struct err *err)
 {
-	auto_fd int ctx = fsopen("overlay", FSOPEN_CLOEXEC);
+	auto_fd int target = open(place, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (target < 0)
+		return err_sys(err, "cannot open '%s' in the store", place);
+	return mount_attach(fd, target, "an overlay", err);
+}
+
+/* The file system of the context is configured: make it and a mount of it. */
+static int create(int ctx, bool writable, size_t layers, struct err *err)
+{
 	int fd;
 
-	if (lowers->len == 0 || lowers->len > ROOTFS_LAYERS_MAX)
-		return err_set(err, ERR_INPUT, "a root file system of %zu layers; the kernel stacks 1 to %d",
-			lowers->len, ROOTFS_LAYERS_MAX);
+	if (fsconfig(ctx, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+		size_t len;
+
+		err_sys(err, "cannot create an overlay of %zu layers in the store", layers);
+		refusal(err, "fsconfig");
+		len = strlen(err->msg);
+		diagnose(DIAGNOSE_OVERLAY, ".", err);
+		if (strlen(err->msg) == len)
+			append_kernel_text(ctx, err);
+		return -1;
+	}
+	fd = fsmount(ctx, FSMOUNT_CLOEXEC, writable ? 0 : MOUNT_ATTR_RDONLY);
+	if (fd < 0) {
+		err_sys(err, "cannot mount an overlay");
+		return refuse(err, "fsmount");
+	}
+	return fd;
+}
+
+/*
+ * An overlay of lowers[from] to lowers[to - 1] and then below, when that is not NULL; attached nowhere. "lowerdir+"
+ * came with Linux 6.7: a kernel that does not know it says so at the first (EINVAL), and *ret_old is set.
+ */
+static int mount_modern(const struct strv *lowers, size_t from, size_t to, const char *below, const char *upper,
+	const char *work, bool *ret_old, struct err *err)
+{
+	auto_fd int ctx = fsopen("overlay", FSOPEN_CLOEXEC);
+
+	*ret_old = false;
 	if (ctx < 0) {
 		err_sys(err, "no overlay file system");
 		return refuse(err, "fsopen");
 	}
 	if (set(ctx, "userxattr", NULL, err) < 0)
 		return -1;
-	for (size_t i = 0; i < lowers->len; i++) {
-		if (strlen(lowers->v[i]) > OPTION_MAX)
-			return err_set(err, ERR_INPUT, "layer folder name '%s' is too long", lowers->v[i]);
-		if (set(ctx, "lowerdir+", lowers->v[i], err) < 0)
-			return i == 0 && err->sys == EINVAL ? mount_classic(lowers, upper, work, err) : -1;
-	}
+	for (size_t i = from; i < to; i++)
+		if (set(ctx, "lowerdir+", lowers->v[i], err) < 0) {
+			*ret_old = i == from && err->sys == EINVAL;
+			return -1;
+		}
+	if (below && set(ctx, "lowerdir+", below, err) < 0)
+		return -1;
 	if (upper && (set(ctx, "volatile", NULL, err) < 0 || set(ctx, "upperdir", upper, err) < 0 ||
 			     set(ctx, "workdir", work, err) < 0))
 		return -1;
-	if (fsconfig(ctx, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
-		err_sys(err, "cannot create an overlay in the store");
-		return refuse(err, "fsconfig");
-	}
-	fd = fsmount(ctx, FSMOUNT_CLOEXEC, upper ? 0 : MOUNT_ATTR_RDONLY);
-	if (fd < 0) {
-		err_sys(err, "cannot mount an overlay");
-		return refuse(err, "fsmount");
-	}
-	return fd;
+	return create(ctx, upper != NULL, to - from + (below != NULL), err);
+}
+
+static int check_names(const struct strv *lowers, struct err *err)
+{
+	if (lowers->len == 0 || lowers->len > ROOTFS_LAYERS_MAX)
+		return err_set(err, ERR_INPUT, "a root file system of %zu layers; it may have 1 to %d", lowers->len,
+			ROOTFS_LAYERS_MAX);
+	for (size_t i = 0; i < lowers->len; i++)
+		if (strlen(lowers->v[i]) > ROOTFS_NAME_MAX)
+			return err_set(err, ERR_INPUT, "layer folder name '%s' is longer than %d bytes", lowers->v[i],
+				ROOTFS_NAME_MAX);
+	return 0;
+}
+
+/*
+ * More layers than one overlay stacks: the lowest are merged by a read-only overlay of their own at the place, the
+ * lowest layer of the other, which keeps it. Nothing is copied, and the kernel lets one overlay stand on one other.
+ */
+static int mount_stacked(const struct strv *lowers, const char *upper, const char *work, const char *place,
+	struct err *err)
+{
+	size_t direct = ROOTFS_STACK_MAX - 1;
+	auto_fd int root = -1;
+	bool old;
+	auto_fd int below = mount_modern(lowers, direct, lowers->len, NULL, NULL, NULL, &old, err);
+
+	if (below < 0 && old)
+		return err_set(err, ERR_INPUT, "%zu layers are more than this kernel can stack; Linux 6.7 takes them",
+			lowers->len);
+	if (below < 0 || attach(below, place, err) < 0)
+		return -1;
+	root = mount_modern(lowers, 0, direct, place, upper, work, &old, err);
+	if (umount2(place, MNT_DETACH) < 0 && root >= 0)
+		return err_sys(err, "cannot take an overlay off '%s'", place);
+	return take_fd(root);
+}
+
+int rootfs_mount(const struct strv *lowers, const char *upper, const char *work, const char *place, struct err *err)
+{
+	struct err reason = ERR_INIT;
+	auto_fd int fd = -1;
+	bool old = false;
+
+	if (check_names(lowers, err) < 0)
+		return -1;
+	if (lowers->len > ROOTFS_STACK_MAX)
+		fd = mount_stacked(lowers, upper, work, place, &reason);
+	else
+		fd = mount_modern(lowers, 0, lowers->len, NULL, upper, work, &old, &reason);
+	if (fd < 0 && old)
+		return rootfs_mount_classic(lowers, upper, work, place, err);
+	if (fd < 0)
+		*err = reason;
+	return take_fd(fd);
 }
 
 int rootfs_make_stub(int storefd, const char *dir, bool preload, struct err *err)

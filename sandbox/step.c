@@ -27,13 +27,14 @@
 #include "sandbox/owner_gate.h"
 #include "sandbox/policy.h"
 #include "sandbox/refusal.h"
-#include "sandbox/rootfs.h"
+#include "sandbox/root.h"
 
 void step_spec_put(const struct step_spec *spec, struct strbuf *p)
 {
 	wire_put_strv(p, &spec->lowers);
 	wire_put_str(p, spec->upper);
 	wire_put_str(p, spec->work);
+	wire_put_u64(p, spec->storage);
 	wire_put_strv(p, &spec->argv);
 	wire_put_strv(p, &spec->env);
 	wire_put_str(p, spec->cwd);
@@ -68,6 +69,7 @@ static int spec_get(struct wire *w, struct step_spec *spec, struct err *err)
 	wire_get_strv(w, &spec->lowers);
 	spec->upper = wire_get_str(w);
 	spec->work = wire_get_str(w);
+	spec->storage = (enum storage)wire_get_u64(w);
 	wire_get_strv(w, &spec->argv);
 	wire_get_strv(w, &spec->env);
 	spec->cwd = wire_get_str(w);
@@ -157,30 +159,11 @@ struct supervised {
 	struct user user;
 	struct owner *owner;
 	struct step_mounting mounting;
+	struct root root;
 	struct stat store;
 	int procfd; /* /proc of the host */
 	struct init_args args;
 };
-
-/* The image's own files win over the stub, which only shows where it has nothing. */
-static int mount_root(struct supervised *s, bool gate, struct err *err)
-{
-	struct step_spec *spec = &s->spec;
-	auto_fd int place = open(STEP_PLACE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	auto_fd int root = -1;
-
-	if (place < 0)
-		return err_sys(err, "cannot open '%s' in the store", STEP_PLACE);
-	strv_add(&spec->lowers, gate ? STEP_GATE_STUB : STEP_STUB);
-	if (step_mounts_stub(&s->mounting, &spec->lowers, err) < 0)
-		return -1;
-	root = rootfs_mount(&spec->lowers, *spec->upper ? spec->upper : NULL, spec->work, err);
-	if (root < 0)
-		return -1;
-	if (mount_attach(root, place, "the root file system of the step", err) < 0)
-		return diagnose(DIAGNOSE_MOUNT, NULL, err);
-	return take_fd(root);
-}
 
 /* /etc/hosts and /etc/resolv.conf come from a tmpfs of the step and leave no trace in its layer. */
 static int mount_file(int tmpfs, const char *name, const char *content, int rootfd, struct err *err)
@@ -250,29 +233,25 @@ static int mount_sys(enum step_network network, int rootfd, struct err *err)
 	return sys < 0 ? -1 : mount_attach_on_folder(sys, rootfd, "sys", err);
 }
 
-/* Everything that needs no namespace of the step's own. Returns the root's descriptor. */
+/* Everything that needs no namespace of the step's own but that for mounts. */
 static int make_tree(struct supervised *s, bool gate, struct err *err)
 {
 	struct step_spec *spec = &s->spec;
-	auto_fd int root = -1;
+	int root;
 
-	if (unshare(CLONE_NEWNS) < 0) {
-		err_sys(err, "cannot make a mount namespace for the step");
-		err->kind = ERR_SANDBOX; /* ENOSPC is a limit here, not a disk */
-		refusal(err, "unshare");
-		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
-	}
-	if (step_mounts_make(&s->mounting, &spec->env, err) < 0)
+	/* What the mounts need for a moment is attached in a namespace that nobody else sees; then comes the step's. */
+	if (spec->mounts.len && root_new_namespace(err) < 0)
 		return -1;
-	root = mount_root(s, gate, err);
-	if (root < 0)
+	if (step_mounts_make(&s->mounting, &spec->env, err) < 0 ||
+		step_mounts_stub(&s->mounting, &spec->lowers, err) < 0 ||
+		root_open(&s->root, spec->storage, &spec->lowers, gate ? ROOT_GATE_STUB : ROOT_STUB, spec->upper, spec->work,
+			step_targets, err) < 0)
 		return -1;
+	root = s->args.rootfd = s->root.fd;
 	if (devices_mount(root, spec->shm_size, err) < 0 || mount_etc(spec, gate, root, err) < 0 ||
 		mount_sys(spec->network, root, err) < 0)
 		return diagnose(DIAGNOSE_MOUNT, NULL, err);
-	if (step_mounts_attach(&s->mounting, root, err) < 0)
-		return -1;
-	return take_fd(root);
+	return step_mounts_attach(&s->mounting, root, err);
 }
 
 /* Like fork(2), into the namespaces of the step and, where cgroup is not -1, into its cgroup. */
@@ -489,6 +468,7 @@ static int set_up(struct supervised *s, struct wire *payload, int store, struct 
 	if (spec_get(payload, &s->spec, err) < 0 || (h->read && h->read(h->ctx, payload, err) < 0))
 		return -1;
 	s->mounting = (struct step_mounting)STEP_MOUNTING_INIT;
+	s->root = (struct root)ROOT_INIT;
 	s->mounting.mounts = &s->spec.mounts;
 	s->mounting.isolation = s->job->idmap->mode;
 	if (s->job->nfds < step_fds(&s->spec))
@@ -502,8 +482,29 @@ static int set_up(struct supervised *s, struct wire *payload, int store, struct 
 		    s->spec.network == STEP_NETWORK_PRIVATE ? s->job->fds[STEP_FD_NETNS] : -1, err) < 0)
 		return -1;
 	gate = idmap_ids(s->job->idmap) == 1 && owner_has_loader(&s->spec.lowers);
-	s->args.rootfd = make_tree(s, gate, err);
-	return s->args.rootfd < 0 ? -1 : prepare_owner(s, gate, err);
+	return make_tree(s, gate, err) < 0 ? -1 : prepare_owner(s, gate, err);
+}
+
+/* The namespaces of the step are gone with its init once that has been waited for. */
+static void await_init(pid_t *pid)
+{
+	while (*pid > 0 && waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*pid = -1;
+}
+
+/* The program succeeded and somebody wants what it wrote. */
+static int finish(struct supervised *s, int store, pid_t *pid, struct strbuf *reply, struct err *err)
+{
+	const struct step_hooks *h = s->hooks;
+
+	if (s->root.storage != STORAGE_OVERLAY)
+		await_init(pid);
+	if (root_finish(&s->root, store, err) < 0)
+		return -1;
+	if (s->root.storage != STORAGE_OVERLAY)
+		owner_look_in(s->owner, s->spec.upper);
+	return h->after(h->ctx, s->owner, &s->mounting.stubs, reply, err);
 }
 
 int step_run(struct job *job, const struct step_hooks *hooks, struct err *err)
@@ -529,17 +530,13 @@ int step_run(struct job *job, const struct step_hooks *hooks, struct err *err)
 		return -1;
 	result_put(&result, &reply);
 	step_mounts_clean(&s.spec.mounts, store);
-	if (result.status == 0 && s.hooks->after) {
-		if (fchdir(store) < 0)
-			return err_sys(err, "cannot go back to the store");
-		if (s.hooks->after(s.hooks->ctx, s.owner, &s.mounting.stubs, &reply, err) < 0)
-			return -1;
-	}
+	if (result.status == 0 && s.hooks->after && finish(&s, store, &pid, &reply, err) < 0)
+		return -1;
 	if (job_reply(job, &reply, err) < 0)
 		return -1;
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	await_init(&pid);
 	owner_free(s.owner);
+	root_release(&s.root);
 	step_mounting_release(&s.mounting);
 	step_spec_release(&s.spec);
 	return 0;

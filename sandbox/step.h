@@ -13,10 +13,7 @@
 #include "sandbox/limits.h"
 #include "sandbox/network.h"
 #include "sandbox/step_mounts.h"
-
-#define STEP_STUB "stub"  /* the folder of rootfs_make_stub(), in the store */
-#define STEP_GATE_STUB "stub-gate" /* the same with the place of /etc/ld.so.preload (sandbox/owner_gate.h) */
-#define STEP_PLACE "mnt"  /* an empty folder of the store on which the root file system is mounted */
+#include "sandbox/storage.h"
 
 #define STEP_SHM_SIZE (64ull << 20)
 #define STEP_GRACE_MS_MAX 60000
@@ -24,7 +21,8 @@
 /* What to run. Strings are owned by the spec; step_spec_release() frees them. */
 struct step_spec {
 	struct strv lowers; /* folders relative to the store, top layer first; the stub is added below */
-	char *upper, *work; /* relative to the store; both empty folders */
+	char *upper, *work; /* relative to the store; both empty folders, in one that is the step's own */
+	enum storage storage;
 	struct strv argv;   /* argv[0] without a slash is searched in PATH of env */
 	struct strv env;    /* complete, PATH included; HOME is added from the image's passwd where it is missing */
 	char *cwd;          /* absolute; made when missing, owned by the user */
@@ -40,7 +38,7 @@ struct step_spec {
 	bool in_cgroup;    /* a descriptor of the step's cgroup comes along */
 	unsigned grace_ms; /* from being told to end until being killed; STEP_GRACE_MS_MAX at most */
 };
-#define STEP_SPEC_INIT { .network = STEP_NETWORK_HOST, .shm_size = STEP_SHM_SIZE }
+#define STEP_SPEC_INIT { .storage = STORAGE_OVERLAY, .network = STEP_NETWORK_HOST, .shm_size = STEP_SHM_SIZE }
 
 /* The descriptors of the job, in this order; the last three only where the spec asks for them. Those of mounts follow. */
 enum step_fd {
@@ -82,7 +80,8 @@ struct owner;
  *   note     tell of the records below, owner_note(); the root file system is mounted at rootfd
  *   after    what is to be done with the written files once the program ended with status 0: the supervisor is inside
  *            the namespaces, with the store as its working directory and every process of the step dead. Its root
- *            directory is the step's: names are to be opened relative to the working directory and through no link.
+ *            directory may be the step's: names are to be opened relative to the working directory and through no
+ *            link. The upper folder is in the form of the kernel's overlay, whatever the storage.
  *            stubs are paths relative to the root that this step's mount points are made of: nothing that the program
  *            wrote. reply is to be appended to.
  * Except for records each returns 0, or -1 and *err, which becomes the step's.

@@ -181,7 +181,7 @@ static int tree_mount(const struct step_mounting *m, size_t i, struct err *err)
 	if (place < 0)
 		return err_sys(err, "cannot open '%s' in the store", at);
 	if (x->lowers.len) {
-		tree = rootfs_mount(&x->lowers, upper, work, err);
+		tree = rootfs_mount(&x->lowers, upper, work, at, err);
 		if (tree < 0 || mount_attach(tree, place, at, err) < 0)
 			return -1;
 	}

@@ -13,6 +13,7 @@
 #include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "sandbox/root.h"
 #include "sandbox/rootfs.h"
 
 #define LINKS_MAX 40
@@ -215,12 +216,13 @@ static int copy_way(int top, int view, const char *path, size_t len, bool times,
 /* What the layers show together. Two are needed for an overlay without an upper folder; one is its own view. */
 static int open_view(const struct strv *lowers, struct err *err)
 {
+	const char *only = lowers->len ? lowers->v[0] : ROOT_STUB;
 	int fd;
 
 	if (lowers->len > 1)
-		return rootfs_mount(lowers, NULL, NULL, err);
-	fd = open_no_symlinks(AT_FDCWD, lowers->v[0], O_PATH | O_DIRECTORY, 0);
-	return fd < 0 ? err_sys(err, "cannot open '%s' in the store", lowers->v[0]) : fd;
+		return rootfs_mount(lowers, NULL, NULL, ROOT_PLACE, err);
+	fd = open_no_symlinks(AT_FDCWD, only, O_PATH | O_DIRECTORY, 0);
+	return fd < 0 ? err_sys(err, "cannot open '%s' in the store", only) : fd;
 }
 
 static int new_layer(const char *work, const char *name, char **ret_path, struct err *err)

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,8 +17,7 @@
 #include "build/copy_source.h"
 #include "layer/chain.h"
 #include "layer/index.h"
-#include "sandbox/mounts.h"
-#include "sandbox/rootfs.h"
+#include "sandbox/root.h"
 
 #define COPY_ROOTS_MAX 4096 /* fetched sources of one ADD: a line of a Dockerfile holds no more */
 
@@ -47,6 +45,7 @@ void copy_spec_release(struct copy_spec *spec)
 	free(spec->folder_out);
 	free(spec->blob_out);
 	free(spec->index_out);
+	free(spec->scratch);
 	*spec = (struct copy_spec)COPY_SPEC_INIT;
 }
 
@@ -128,6 +127,8 @@ void copy_spec_put(const struct copy_spec *spec, struct strbuf *payload)
 	wire_put_u64(payload, spec->compression);
 	wire_put_u64(payload, (uint64_t)spec->level);
 	wire_put_u64(payload, (uint64_t)spec->epoch);
+	wire_put_u64(payload, spec->storage);
+	wire_put_str(payload, spec->scratch);
 }
 
 bool copy_spec_get(struct wire *w, struct copy_spec *ret)
@@ -161,6 +162,8 @@ bool copy_spec_get(struct wire *w, struct copy_spec *ret)
 	ret->compression = (enum compression)wire_get_u64(w);
 	ret->level = (int)wire_get_u64(w);
 	ret->epoch = (int64_t)wire_get_u64(w);
+	ret->storage = (enum storage)wire_get_u64(w);
+	ret->scratch = wire_get_str(w);
 	return wire_done(w) && ret->file_names.len == ret->file_contents.len &&
 	       ret->base_folders.len == ret->base_indexes.len && ret->base_blobs.len == ret->base_indexes.len;
 }
@@ -211,13 +214,11 @@ static int chain_open(const struct strv *names, struct tree_chain *ret, struct e
 }
 
 /*
- * The root that is copied from, in *ret_fd: -1 for a tree without files. An overlay is seen by nobody else, and is gone
- * with its descriptor.
+ * The root that is copied from, in *ret_fd: -1 for a tree without files. A merged view is seen by nobody else, and is
+ * gone with this worker.
  */
 static int open_root(const struct copy_spec *spec, int context, int *ret_fd, struct err *err)
 {
-	auto_fd int merged = -1;
-
 	*ret_fd = -1;
 	if (spec->make_dir_only || spec->sources.len == 0)
 		return 0;
@@ -231,14 +232,8 @@ static int open_root(const struct copy_spec *spec, int context, int *ret_fd, str
 		*ret_fd = open_in_store(spec->from_folders.v[0], O_RDONLY | O_DIRECTORY, err);
 		return *ret_fd < 0 ? -1 : 0;
 	}
-	/* old kernels can only mount it at a place; nobody else is to see that */
-	if (unshare(CLONE_NEWNS) < 0)
-		return err_sys(err, "cannot make a mount namespace");
-	merged = rootfs_mount(&spec->from_folders, NULL, NULL, err);
-	if (merged < 0)
-		return -1;
-	*ret_fd = openat(merged, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return *ret_fd < 0 ? err_sys(err, "cannot open the tree that is copied from") : 0;
+	*ret_fd = root_view(spec->storage, &spec->from_folders, spec->scratch, err);
+	return *ret_fd < 0 ? -1 : 0;
 }
 
 /* The folders of what was fetched. */

@@ -15,6 +15,7 @@
 #include "layer/compress.h"
 #include "layer/tar_read.h"
 #include "sandbox/holder.h"
+#include "sandbox/storage.h"
 
 struct stat;
 
@@ -40,6 +41,8 @@ struct copy_spec {
 	char *ignore;              /* text of the ignore file; context only */
 	struct strv from_folders;  /* folders relative to the store, top layer first */
 	struct strv from_indexes;  /* indexes, base first: owners and device nodes, which files may not show */
+	enum storage storage;      /* of the view of several folders, with its scratch (sandbox/root.h) */
+	char *scratch;
 	/* what */
 	struct strv sources;       /* as in the instruction, expanded; relative to the source's root */
 	struct copy_arg *args;     /* one per source; NULL: all of root 0, and extract says the rest */
@@ -69,7 +72,7 @@ struct copy_spec {
 	int level;
 	int64_t epoch;             /* of the layer: clamp, or LAYER_EPOCH_NONE */
 };
-#define COPY_SPEC_INIT { .from_context = false }
+#define COPY_SPEC_INIT { .from_context = false, .storage = STORAGE_OVERLAY }
 
 struct copy_result {
 	uint8_t content[DIGEST_SIZE]; /* content digest of what was selected, as copy_digest() gives it */

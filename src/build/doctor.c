@@ -259,9 +259,9 @@ static int start(struct doctor *d, struct err *err)
 	struct holder_options o = { .isolation = d->options->isolation, .jobs = jobs,
 		.njobs = sizeof(jobs) / sizeof(jobs[0]), .store = store_path(d->store), .argv = d->options->argv };
 
-	if (mkdir_p(store_dirfd(d->store), STEP_PLACE, 0755) < 0)
-		return err_sys(err, "cannot create '%s' in the store", STEP_PLACE);
-	if (rootfs_make_stub(store_dirfd(d->store), STEP_STUB, false, err) < 0 || store_tmp_new(d->store, &d->folder, err) < 0)
+	if (mkdir_p(store_dirfd(d->store), ROOT_PLACE, 0755) < 0)
+		return err_sys(err, "cannot create '%s' in the store", ROOT_PLACE);
+	if (rootfs_make_stub(store_dirfd(d->store), ROOT_STUB, false, err) < 0 || store_tmp_new(d->store, &d->folder, err) < 0)
 		return -1;
 	d->holder = holder_start(&o, err);
 	return d->holder ? 0 : -1;

@@ -80,16 +80,18 @@ static void clear_trees(struct copy_spec *spec)
 	spec->folder_out = spec->blob_out = spec->index_out = NULL;
 }
 
-static int call_copy(struct solver *s, const struct op *op, unsigned job, struct copy_result *ret, struct err *err)
+static int call_copy(struct solver *s, struct op *op, unsigned job, struct copy_result *ret, struct err *err)
 {
 	auto_strbuf payload = STRBUF_INIT;
 	auto_strbuf reply = STRBUF_INIT;
-	int fd = op->folder ? op->folder->fd : s->context->fd;
+	int fd = op->folder ? op->folder->fd : s->context->fd, rc;
 
-	copy_spec_put(&op->copy, &payload);
-	if (session_call(s->session, job, &payload, &fd, op->copy.from_context ? 1 : 0, &reply, err) < 0)
+	if (session_view(s->session, &op->copy.from_folders, &op->copy.storage, &op->copy.scratch, err) < 0)
 		return -1;
-	return copy_result_get(&reply, ret, err);
+	copy_spec_put(&op->copy, &payload);
+	rc = session_call(s->session, job, &payload, &fd, op->copy.from_context ? 1 : 0, &reply, err);
+	session_view_done(s->session, &op->copy.scratch);
+	return rc < 0 ? -1 : copy_result_get(&reply, ret, err);
 }
 
 int exec_copy_known(struct solver *s, struct op *op, struct err *err)

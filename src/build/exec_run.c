@@ -173,6 +173,8 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	spec.lowers = lowers;
 	spec.upper = upper;
 	spec.work = work;
+	if (session_storage(s->session, &spec.storage, err) < 0)
+		return -1;
 	spec.env = mounts->env;
 	spec.mounts = mounts->list;
 	if (step_host_fill(s->session, &spec, err) < 0)

@@ -10,6 +10,7 @@
 #include "build/export_internal.h"
 #include "build/parallel.h"
 #include "layer/bounds.h"
+#include "oci/manifest.h"
 #include "store/blob.h"
 #include "store/image.h"
 
@@ -499,13 +500,29 @@ static int export_all(struct export *e, struct export_result *ret, struct err *e
 	return 0;
 }
 
+/* What we would refuse to read is not written either. */
+static int check_layers(const struct export *e, struct err *err)
+{
+	bool image = false;
+
+	for (size_t i = 0; i < e->options->noutputs; i++)
+		image |= e->options->outputs[i].kind != OUTPUT_LOCAL && e->options->outputs[i].kind != OUTPUT_TAR;
+	for (size_t i = 0; image && i < e->n; i++)
+		if (e->products[i].chain.len > MANIFEST_LAYERS_MAX)
+			return err_set(err, ERR_INPUT,
+				"the image would have %zu layers, a manifest holds at most %d: join steps, or copy the tree "
+				"of this stage into a new one (COPY --from)",
+				e->products[i].chain.len, MANIFEST_LAYERS_MAX);
+	return 0;
+}
+
 int export_products(struct session *s, struct build_product *products, size_t n, const struct export_options *options,
 	struct export_result *ret, struct err *err)
 {
 	struct export e = { .s = s, .products = products, .n = n, .options = options };
 	int rc;
 
-	if (outputs_check_names(options->outputs, options->noutputs, options->tags, err) < 0)
+	if (outputs_check_names(options->outputs, options->noutputs, options->tags, err) < 0 || check_layers(&e, err) < 0)
 		return -1;
 	e.sets = xcalloc(options->noutputs + 1, sizeof(e.sets[0]));
 	e.set_of = xcalloc(options->noutputs + 1, sizeof(e.set_of[0]));

@@ -122,13 +122,20 @@ static int write_tree(struct session *s, const struct build_product *p, int fd, 
 	auto_strv indexes = STRV_INIT;
 	auto_strbuf payload = STRBUF_INIT;
 	struct tree_request r = { .folders = &folders, .indexes = &indexes, .as_folder = as_folder, .epoch = epoch };
+	char *scratch = NULL;
+	int rc;
 
 	if (snapchain_need_folders(s, &p->chain, err) < 0 || snapchain_need_indexes(s, &p->chain, err) < 0)
 		return -1;
 	snapchain_folder_names(s, &p->chain, &folders);
 	snapchain_index_names(&p->chain, &indexes);
+	if (session_view(s, &folders, &r.storage, &scratch, err) < 0)
+		return -1;
+	r.scratch = scratch;
 	tree_put(&r, &payload);
-	return session_call(s, JOB_TREE, &payload, &fd, 1, NULL, err);
+	rc = session_call(s, JOB_TREE, &payload, &fd, 1, NULL, err);
+	session_view_done(s, &scratch);
+	return rc;
 }
 
 /* ---- local: a folder of the user, into which the new tree is merged ---- */

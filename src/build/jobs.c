@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,9 +19,9 @@
 #include "layer/folder.h"
 #include "layer/index.h"
 #include "layer/tar_write.h"
-#include "sandbox/mounts.h"
 #include "sandbox/network.h"
 #include "sandbox/owner.h"
+#include "sandbox/root.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/step.h"
 
@@ -469,27 +467,8 @@ void tree_put(const struct tree_request *r, struct strbuf *p)
 	wire_put_strv(p, r->indexes);
 	wire_put_u64(p, r->as_folder);
 	wire_put_u64(p, (uint64_t)r->epoch);
-}
-
-/* The merged view of the folders, in a mount namespace of this worker. */
-static int mount_merged(const struct strv *folders, struct err *err)
-{
-	auto_fd int place = -1;
-	auto_fd int merged = -1;
-	auto_strv lowers = STRV_INIT;
-
-	if (unshare(CLONE_NEWNS) < 0)
-		return err_sys(err, "cannot make a mount namespace");
-	strv_copy(&lowers, folders);
-	if (lowers.len == 1)
-		return open_in_store(lowers.v[0], O_RDONLY | O_DIRECTORY, err);
-	place = open_in_store(STEP_PLACE, O_PATH | O_DIRECTORY, err);
-	if (place < 0)
-		return -1;
-	merged = rootfs_mount(&lowers, NULL, NULL, err);
-	if (merged < 0 || mount_attach(merged, place, "the merged tree", err) < 0)
-		return -1;
-	return open_in_root(merged, ".", O_RDONLY | O_DIRECTORY, 0);
+	wire_put_u64(p, r->storage);
+	wire_put_str(p, r->scratch);
 }
 
 /* Put the owner and the device node that the indexes record in place of what is on disk. */
@@ -545,12 +524,15 @@ static int tree_run(struct job *job, struct err *err)
 	auto_fd int merged = -1;
 	auto_strbuf nothing = STRBUF_INIT;
 	bool as_folder;
+	enum storage storage;
 
 	wire_init(&w, job->payload, job->len);
 	wire_get_strv(&w, &folders);
 	wire_get_strv(&w, &indexes);
 	as_folder = wire_get_u64(&w) != 0;
 	out.epoch = (int64_t)wire_get_u64(&w);
+	storage = (enum storage)wire_get_u64(&w);
+	auto_free char *scratch = wire_get_str(&w);
 	if (!wire_done(&w) || job->nfds != 1)
 		return malformed("tree", err);
 	if (load_chain(&indexes, &chain, err) < 0)
@@ -564,7 +546,8 @@ static int tree_run(struct job *job, struct err *err)
 	owner.next = folder ? folder_writer_sink(folder) : layer_writer_sink(tar);
 	if (folders.len == 0) /* FROM scratch and nothing more */
 		return owner.next->finish(owner.next, err) < 0 ? -1 : job_reply(job, &nothing, err);
-	merged = mount_merged(&folders, err);
+	merged = folders.len == 1 ? open_in_store(folders.v[0], O_RDONLY | O_DIRECTORY, err) :
+				    root_view(storage, &folders, scratch, err);
 	if (merged < 0)
 		return -1;
 	umask(0);
@@ -585,4 +568,5 @@ const struct job_def job_table[JOB_COUNT] = {
 	[JOB_ARCHIVE] = { "archive", archive_job, NULL, false },
 	[JOB_NETWORK] = { "network", network_run, NULL, true },
 	[JOB_TREE] = { "tree", tree_run, NULL, false },
+	[JOB_STORAGE] = { "storage", storage_probe, NULL, false },
 };

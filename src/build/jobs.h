@@ -11,6 +11,7 @@
 #include "layer/compress.h"
 #include "layer/tar_read.h"
 #include "sandbox/holder.h"
+#include "sandbox/storage.h"
 
 enum job_id {
 	JOB_STEP,        /* run a program (sandbox/step.h), and make the index of what it wrote */
@@ -24,6 +25,7 @@ enum job_id {
 	JOB_ARCHIVE,     /* a context that came as an archive (build/archive.h) */
 	JOB_NETWORK,     /* the private network of the build (sandbox/network.h) */
 	JOB_TREE,        /* the merged tree to a tar stream or a folder of the user */
+	JOB_STORAGE,     /* which storage works here (sandbox/storage.h) */
 	JOB_COUNT,
 };
 extern const struct job_def job_table[JOB_COUNT];
@@ -84,6 +86,8 @@ struct tree_request {
 	const struct strv *folders, *indexes;
 	bool as_folder;
 	int64_t epoch; /* clamp, or LAYER_EPOCH_NONE */
+	enum storage storage; /* of the view of several folders, with its scratch (sandbox/root.h) */
+	const char *scratch;
 };
 /* Append the request to a payload. */
 void tree_put(const struct tree_request *r, struct strbuf *payload);

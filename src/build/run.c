@@ -95,6 +95,8 @@ static int run_resolved(struct session *s, const struct run_options *o, struct r
 	if (rc == 0)
 		rc = step_host_fill(s, &spec, err);
 	if (rc == 0)
+		rc = session_storage(s, &spec.storage, err);
+	if (rc == 0)
 		rc = snapshot_new(s->store, &tmp, session_fingerprint(s), err);
 	if (rc == 0) {
 		snapchain_folder_names(s, &image->chain, &spec.lowers);

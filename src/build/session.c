@@ -15,8 +15,8 @@
 #include "cross/binfmt.h"
 #include "cross/qemu.h"
 #include "registry/http.h"
+#include "sandbox/root.h"
 #include "sandbox/rootfs.h"
-#include "sandbox/step.h"
 
 /* What crashed builds left goes now where it can; files of other ids wait for a holder. */
 static int clear_stale(struct session *s, struct err *err)
@@ -120,11 +120,11 @@ static int prepare_steps(struct session *s, struct err *err)
 /* Once per store: the stub layer and the place on which root file systems are mounted. */
 static int prepare_store(struct session *s, struct err *err)
 {
-	if (mkdir_p(store_dirfd(s->store), STEP_PLACE, 0755) < 0)
-		return err_sys(err, "cannot create '%s' in the store", STEP_PLACE);
-	if (rootfs_make_stub(store_dirfd(s->store), STEP_STUB, false, err) < 0)
+	if (mkdir_p(store_dirfd(s->store), ROOT_PLACE, 0755) < 0)
+		return err_sys(err, "cannot create '%s' in the store", ROOT_PLACE);
+	if (rootfs_make_stub(store_dirfd(s->store), ROOT_STUB, false, err) < 0)
 		return -1;
-	return rootfs_make_stub(store_dirfd(s->store), STEP_GATE_STUB, true, err);
+	return rootfs_make_stub(store_dirfd(s->store), ROOT_GATE_STUB, true, err);
 }
 
 struct holder *session_holder(struct session *s, struct err *err)
@@ -247,6 +247,87 @@ int session_remove(struct session *s, const struct strv *names, struct err *err)
 
 	remove_put(names, &payload);
 	return session_call(s, JOB_REMOVE, &payload, NULL, 0, NULL, err);
+}
+
+/* ---- storage ---- */
+
+static void drop_scratch(struct session *s, const char *scratch)
+{
+	auto_strv names = STRV_INIT;
+	struct err ignored = ERR_INIT;
+
+	strv_add(&names, scratch);
+	if (s->holder && !s->cancelled)
+		session_remove(s, &names, &ignored);
+}
+
+static int probe_storage(struct session *s, enum isolation mode, struct err *err)
+{
+	auto_strbuf payload = STRBUF_INIT;
+	auto_strbuf reply = STRBUF_INIT;
+	auto_free char *scratch = NULL;
+	struct storage_choice choice;
+	int rc;
+
+	if (store_tmp_new(s->store, &scratch, err) < 0)
+		return -1;
+	wire_put_str(&payload, scratch);
+	rc = session_call(s, JOB_STORAGE, &payload, NULL, 0, &reply, err);
+	drop_scratch(s, scratch);
+	if (rc < 0 || reply_get(&reply, &choice, sizeof(choice), err) < 0)
+		return -1;
+	if (choice.storage == STORAGE_OVERLAY)
+		storage_overlay_remember(store_dirfd(s->store), mode);
+	else
+		progress_note(s->progress, "storage: %s (%s)", storage_name(choice.storage), choice.why);
+	log_debug("storage: %s%s%s", storage_name(choice.storage), *choice.why ? ": " : "", choice.why);
+	s->storage = choice.storage;
+	return 0;
+}
+
+static int choose_storage(struct session *s, struct err *err)
+{
+	const struct holder *h = session_holder(s, err);
+	enum isolation mode;
+
+	if (!h)
+		return -1;
+	mode = holder_idmap(h)->mode;
+	s->storage = s->options.storage;
+	if (s->storage == STORAGE_AUTO && storage_overlay_known(store_dirfd(s->store), mode))
+		s->storage = STORAGE_OVERLAY;
+	return s->storage == STORAGE_AUTO ? probe_storage(s, mode, err) : 0;
+}
+
+int session_storage(struct session *s, enum storage *ret, struct err *err)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->storage == STORAGE_AUTO)
+		rc = choose_storage(s, err);
+	*ret = s->storage;
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+int session_view(struct session *s, const struct strv *folders, enum storage *ret, char **ret_scratch, struct err *err)
+{
+	*ret_scratch = NULL;
+	*ret = STORAGE_OVERLAY;
+	if (folders->len < 2) /* there is nothing to merge */
+		return 0;
+	if (session_storage(s, ret, err) < 0)
+		return -1;
+	return *ret == STORAGE_COPY ? store_tmp_new(s->store, ret_scratch, err) : 0;
+}
+
+void session_view_done(struct session *s, char **scratch)
+{
+	if (*scratch)
+		drop_scratch(s, *scratch);
+	free(*scratch);
+	*scratch = NULL;
 }
 
 bool session_is_foreign(const struct platform *platform)

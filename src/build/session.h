@@ -20,6 +20,7 @@
 #include "oci/platform.h"
 #include "registry/client.h"
 #include "sandbox/holder.h"
+#include "sandbox/storage.h"
 #include "store/snapshot.h"
 #include "store/store.h"
 
@@ -28,6 +29,7 @@
 struct session_options {
 	const char *root; /* of the store; NULL: store_default_root() */
 	enum isolation isolation;
+	enum storage storage;
 	struct progress *progress;  /* or NULL */
 	const struct strv *insecure; /* registries without TLS; or NULL */
 	char **argv;                /* of main(), to be blanked in the holder; or NULL */
@@ -57,7 +59,8 @@ struct session {
 	struct http *http;
 	char emulated[8][16]; /* architectures registered with the holder's binfmt_misc */
 	size_t nemulated;
-	pthread_mutex_t lock;        /* guards what follows and emulated */
+	enum storage storage;        /* STORAGE_AUTO until it was chosen */
+	pthread_mutex_t lock;        /* guards what follows, emulated and storage */
 	pthread_cond_t released;
 	int64_t claims[SESSION_CLAIMS_MAX]; /* snapshots that a thread is making a form of; 0: free */
 	uint64_t files_written;      /* objects made in folders of the store */
@@ -98,6 +101,18 @@ int session_call(struct session *s, unsigned job, const struct strbuf *payload, 
 int session_emulate(struct session *s, const char *architecture, const char *variant, struct err *err);
 /* Whether steps for this platform need an emulator. */
 bool session_is_foreign(const struct platform *platform);
+/*
+ * How root file systems are made in this session: as its options say, else as the store and the host allow, which is
+ * looked up once. Returns 0, or -1 and *err.
+ */
+int session_storage(struct session *s, enum storage *ret, struct err *err);
+/*
+ * What a worker needs for a merged view of folders (sandbox/root.h): the storage, and in *ret_scratch an empty folder
+ * of the store where that takes one, else NULL. Returns 0, or -1 and *err. Then session_view_done().
+ */
+int session_view(struct session *s, const struct strv *folders, enum storage *ret, char **ret_scratch, struct err *err);
+/* Remove what the worker made in *scratch, free it and set it to NULL; accepts a NULL in it. */
+void session_view_done(struct session *s, char **scratch);
 /* Give a snapshot in the making up, whoever owns the files in its folder. */
 void session_drop_snapshot(struct session *s, const struct snapshot_tmp *tmp);
 /* Remove names relative to the store, in a worker, whoever owns what is below. Returns 0, or -1 and *err. */

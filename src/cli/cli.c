@@ -139,11 +139,17 @@ int cli_signal(void)
 
 int cli_session_open(struct session *s, struct progress *progress, struct err *err)
 {
+	return cli_session_open_with(s, progress, NULL, err);
+}
+
+int cli_session_open_with(struct session *s, struct progress *progress, const char *storage, struct err *err)
+{
 	struct session_options o = { .root = common.root, .progress = progress, .insecure = &common.insecure,
 		.argv = cli_argv, .offline = common.offline };
 	struct sigaction sa = { .sa_handler = on_signal };
 
-	if (isolation_parse(common.isolation ? common.isolation : "auto", &o.isolation, err) < 0)
+	if (isolation_parse(common.isolation ? common.isolation : "auto", &o.isolation, err) < 0 ||
+		storage_parse(storage ? storage : "auto", &o.storage, err) < 0)
 		return -1;
 	umask(022); /* modes that matter are set in full where files are made */
 	if (session_open(s, &o, err) < 0)

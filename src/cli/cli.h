@@ -67,6 +67,8 @@ void cli_put_safe(const char *text, size_t n, FILE *out);
  * and *err.
  */
 int cli_session_open(struct session *s, struct progress *progress, struct err *err);
+/* The same with how root file systems are made (--storage); NULL: auto. */
+int cli_session_open_with(struct session *s, struct progress *progress, const char *storage, struct err *err);
 /* Close it and take the signal handlers off. */
 void cli_session_close(struct session *s);
 /* The signal that interrupted the command, or 0. */

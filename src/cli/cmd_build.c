@@ -20,7 +20,7 @@
 #define LOG_LINES 20     /* of a failed step, repeated below the progress */
 
 static struct {
-	const char *file, *target, *iidfile, *metadata_file, *jobs, *timestamp, *format, *call;
+	const char *file, *target, *iidfile, *metadata_file, *jobs, *timestamp, *format, *call, *storage;
 	struct strv tags, build_args, labels, platforms, outputs, no_cache_filter, build_contexts, annotations, secrets,
 		ssh;
 	bool no_cache, pull, quiet, push, load, check;
@@ -43,6 +43,8 @@ static const struct option_def options[] = {
 		&opt.secrets },
 	{ OPTION_LIST, 0, "ssh", "ID[=SOCKET]",
 		"an ssh agent for RUN --mount=type=ssh (default $SSH_AUTH_SOCK); may be repeated", &opt.ssh },
+	{ OPTION_STRING, 0, "storage", "KIND",
+		"root file systems of steps: auto, overlay, fuse or copy (default auto)", &opt.storage },
 	{ OPTION_FLAG, 0, "no-cache", NULL, "run every step anew", &opt.no_cache },
 	{ OPTION_LIST, 0, "no-cache-filter", "STAGE", "run the steps of these stages anew", &opt.no_cache_filter },
 	{ OPTION_FLAG, 0, "pull", NULL, "ask the registry for base images even if the store has them", &opt.pull },
@@ -399,7 +401,7 @@ static int run_build(const struct command *self, int argc, char **argv)
 		return status;
 	}
 	view = progress_view_new(opt.quiet ? "quiet" : common.progress, &err);
-	if (!view || cli_session_open(&s, view, &err) < 0) {
+	if (!view || cli_session_open_with(&s, view, opt.storage, &err) < 0) {
 		progress_view_free(view);
 		status = cli_fail(&err);
 	} else {

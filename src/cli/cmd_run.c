@@ -8,7 +8,7 @@
 #define RUN_GRACE_MS 10000 /* what docker stop gives a program */
 
 static struct {
-	const char *platform, *entrypoint, *user, *workdir;
+	const char *platform, *entrypoint, *user, *workdir, *storage;
 	struct strv env;
 	bool rm, interactive, tty;
 } opt;
@@ -19,6 +19,8 @@ static const struct option_def options[] = {
 	{ OPTION_STRING, 0, "entrypoint", "PROGRAM", "run this instead of the image's entrypoint", &opt.entrypoint },
 	{ OPTION_STRING, 'u', "user", "USER[:GROUP]", "run as this user of the image", &opt.user },
 	{ OPTION_STRING, 'w', "workdir", "DIR", "the working folder", &opt.workdir },
+	{ OPTION_STRING, 0, "storage", "KIND", "the root file system: auto, overlay, fuse or copy (default auto)",
+		&opt.storage },
 	{ OPTION_FLAG, 0, "rm", NULL, "accepted: what the program writes is always thrown away", &opt.rm },
 	{ OPTION_FLAG, 'i', "interactive", NULL, "accepted: stdin is always passed on", &opt.interactive },
 	{ OPTION_FLAG, 't', "tty", NULL, "accepted: the terminal is passed on as it is", &opt.tty },
@@ -30,7 +32,7 @@ static int run(struct run_options *o, struct err *err)
 	struct session s;
 	int status;
 
-	if (cli_session_open(&s, NULL, err) < 0)
+	if (cli_session_open_with(&s, NULL, opt.storage, err) < 0)
 		return -1;
 	status = run_image(&s, o, err);
 	cli_session_close(&s);
