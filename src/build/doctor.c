@@ -24,6 +24,7 @@
 #include "registry/ping.h"
 #include "sandbox/holder.h"
 #include "sandbox/probe.h"
+#include "sandbox/root.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/step.h"
 #include "store/store.h"
