@@ -204,7 +204,7 @@ static void variables(void **state)
 	/* of an image that is not known here, only slips of the pen */
 	check("FROM golang\nARG NAME TARGET\nCOPY $GOPATH $HOME /\nCOPY $TRAGET /\n",
 		"4 UndefinedVar: Usage of undefined variable '$TRAGET' (did you mean $TARGET?)\n");
-	check(S "COPY <<A <<\"B\" /\n$u\nA\n$v\nB\nRUN --mount=type=$t,from=$f,target=/x true\nUSER $w\n",
+	check(S "COPY <<A <<\"B\" /\n$u\nA\n$v\nB\nRUN --mount=type=$t,from=alpine,target=/x true\nUSER $w\n",
 		"2 UndefinedVar: Usage of undefined variable '$u'\n"
 		"7 UndefinedVar: Usage of undefined variable '$t'\n"
 		"8 UndefinedVar: Usage of undefined variable '$w'\n");
