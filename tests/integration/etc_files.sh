@@ -50,7 +50,7 @@ for user in "${users[@]}"; do
 		like "$(cat_in "$layout" /f/hosts)" $'192.0.2.9\textra' "$user, $name: hosts is the step's"
 	done
 	printf 'FROM folder:1\nRUN true\n' >Dockerfile
-	fails 10 "$user: a folder where a file must go" "$user" build --progress plain .
-	like "$err" "has a folder at 'etc/hosts'" "$user: is named"
+	fails 1 "$user: a folder where a file must go" "$user" build --progress plain .
+	like "$err" "has a folder at '/etc/hosts'" "$user: is named"
 done
 done_testing

@@ -82,8 +82,8 @@ for user in "${users[@]}"; do
 	works "/etc/hosts as a link to the outside" "rm -f etc/hosts && ln -s $canary/hosts etc/hosts"
 	works "/etc/resolv.conf as a link that leads nowhere" 'ln -sf ../run/systemd/resolve/stub-resolv.conf etc/resolv.conf'
 	works "/etc/hosts as an absolute link" 'rm -f etc/hosts; mkdir var/x; echo old >var/x/hosts; ln -s /var/x/hosts etc/hosts'
-	works "/dev as a relative link" 'rm -rf dev && mkdir run/dev && ln -s run/dev dev'
-	works "/dev as a link to the outside" "rm -rf dev && ln -s $canary dev"
+	refused "/dev as a relative link" 'rm -rf dev && mkdir run/dev && ln -s run/dev dev' "'/dev' of the image is a link"
+	refused "/dev as a link to the outside" "rm -rf dev && ln -s $canary dev" "'/dev' of the image is a link"
 	works "/tmp as a link" 'rm -rf tmp && ln -s /var/tmp tmp && mkdir -p var/tmp'
 	works "/tmp as a link far up" 'rm -rf tmp && ln -s ../../../../../../../../../../var/tmp tmp'
 	works "modes and times of its own" 'chmod 0700 var/lib && chmod 0555 etc && rm -f etc/hosts'
