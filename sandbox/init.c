@@ -345,7 +345,7 @@ static int prepare(const struct init_args *a, struct err *err)
 		mount_mqueue(a->rootfd, err) < 0 || pivot(a->rootfd, err) < 0)
 		return diagnose(DIAGNOSE_MOUNT, NULL, err);
 	if (sethostname(a->spec->hostname, strlen(a->spec->hostname)) < 0) {
-		err_sys(err, "cannot set the host name of the step to '%s' (sethostname)", a->spec->hostname);
+		err_sys(err, "cannot set the host name of the step (sethostname)");
 		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
 	}
 	return 0;

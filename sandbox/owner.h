@@ -68,11 +68,12 @@ int owner_install(const struct owner *o, int sock, const struct user *user, stru
 int owner_accept(struct owner *o, int sock, struct err *err);
 /*
  * Make ready for answers. procfd: the host's /proc, opened before the root was left; it becomes the working directory,
- * until owner_stop(). OWNER_FULL answers from threads, OWNER_SPILL when told: owner_answer_one().
+ * until owner_stop(). OWNER_FULL answers from threads where they can be had, else and at OWNER_SPILL the caller does:
+ * owner_answer_one().
  * Returns 0, or -1 and *err.
  */
 int owner_start(struct owner *o, int procfd, struct err *err);
-/* OWNER_SPILL: the descriptor to poll for questions, -1 when nobody asks; and the answer to one. */
+/* The descriptor to poll for questions, -1 when nobody asks or threads answer; and the answer to one. */
 int owner_fd(const struct owner *o);
 void owner_answer_one(struct owner *o);
 /* No more answers: every process of the step is dead. Harmless when never started. */

@@ -335,7 +335,7 @@ static int attend_owner(struct supervised *s, struct pollfd p[WATCH_COUNT], stru
 		if (greet(s, p[WATCH_GREETING].fd, err) < 0)
 			return -1;
 		p[WATCH_GREETING].fd = -1;
-		p[WATCH_QUESTIONS].fd = s->args.virtual_ids ? -1 : owner_fd(s->owner);
+		p[WATCH_QUESTIONS].fd = owner_fd(s->owner);
 	}
 	if (p[WATCH_QUESTIONS].revents & POLLIN)
 		owner_answer_one(s->owner);

@@ -54,6 +54,7 @@ struct doctor {
 	struct store *store;
 	struct holder *holder;
 	char *folder; /* a temporary one of the store, relative to it */
+	enum storage storage; /* that a step is tried on */
 };
 
 /* ---- the report ---- */
@@ -211,6 +212,7 @@ static void put_step(struct doctor *d, const char *tag, struct strbuf *payload)
 	strv_add(&spec.argv, "/trial");
 	strv_add(&spec.env, "PATH=/");
 	spec.cwd = xstrdup("/");
+	spec.storage = d->storage;
 	spec.hostname = xstrdup("whittle");
 	spec.hosts = xstrdup("127.0.0.1 localhost\n");
 	spec.resolv_conf = xstrdup("");
@@ -275,6 +277,7 @@ static void check_inside(struct doctor *d)
 	struct err err = ERR_INIT;
 	struct probe_inside inside;
 
+	d->storage = STORAGE_OVERLAY;
 	probe_inside_put(d->folder, &payload);
 	if (make_folder(d, "lower", &err) < 0 || make_folder(d, "upper", &err) < 0 ||
 		make_folder(d, "work", &err) < 0 ||
@@ -287,7 +290,11 @@ static void check_inside(struct doctor *d)
 	if (inside.overlay.kind == ERR_NONE)
 		doctor_add(d->report, "overlay", CHECK_OK, NULL, MEND_NONE, "the kernel's own works in the store");
 	else
-		doctor_add_error(d->report, "overlay", CHECK_MISSING, NULL, &inside.overlay);
+		doctor_add_error(d->report, "overlay", CHECK_LIMITED,
+			"root file systems of steps come from fuse-overlayfs where it works, else they are copied",
+			&inside.overlay);
+	if (inside.overlay.kind != ERR_NONE && !storage_overlay_known(store_dirfd(d->store), holder_idmap(d->holder)->mode))
+		d->storage = STORAGE_COPY;
 	if (inside.proc_fork)
 		doctor_add_refusal(d->report, "/proc of a step", CHECK_MISSING, NULL, DIAGNOSE_NAMESPACES,
 			inside.proc_fork, "no pid namespace");

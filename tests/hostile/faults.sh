@@ -20,43 +20,43 @@ unshare                        $EPERM   10 mount.namespace.*unshare
 unshare                        $ENOSPC  10 mount.namespace.*unshare.*max_
 clone:0x10020011               $EPERM   10 user.namespace
 clone:0x10020011               $ENOSPC  10 user.namespace.*max_user_namespaces
-clone:0x2e000011               $EPERM   10 namespaces.of.the.step.*clone.*seccomp=unconfined
-clone:0x2e000011               $EAGAIN  10 namespaces.of.the.step.*clone.*limit.of.processes
+clone:0x2e000011               $EPERM   10 namespaces.of.the.step.*clone.*seccomp
+clone:0x2e000011               $EAGAIN  10 namespaces.of.the.step.*clone.*limit.on.processes
 clone:0x01200011               $EAGAIN  1  fork
 clone:0x4111                   $ENOMEM  1  start.the.program
 clone3                         $ENOSYS  works
-clone3                         $EPERM   1  start.a.thread
-mount                          $EPERM   10 private.*mount.*seccomp=unconfined
-open_tree                      $ENOSYS  10 clone.the.mount.*open_tree.*5.12
-open_tree                      $EPERM   10 clone.the.mount.*open_tree.*seccomp=unconfined
-move_mount                     $ENOSYS  10 mount.*move_mount.*5.12
-move_mount                     $EPERM   10 mount.*move_mount.*seccomp=unconfined
-fsopen                         $ENOSYS  10 fsopen.*5.12
-fsopen                         $EPERM   10 fsopen.*seccomp=unconfined
-fsconfig                       $EPERM   10 fsconfig.*seccomp=unconfined
+clone3                         $EPERM   10 start.a.thread
+mount                          $EPERM   10 private.*mount.*seccomp
+open_tree                      $ENOSYS  10 clone.the.mount.*open_tree.*seccomp
+open_tree                      $EPERM   10 clone.the.mount.*open_tree.*seccomp
+move_mount                     $ENOSYS  10 mount.*move_mount.*seccomp
+move_mount                     $EPERM   10 mount.*move_mount.*seccomp
+fsopen                         $ENOSYS  10 fsopen.*seccomp
+fsopen                         $EPERM   10 fsopen.*seccomp
+fsconfig                       $EPERM   10 fsconfig.*seccomp
 fsconfig:6:1                   $EPERM   10 overlay.*fsconfig
-fsmount                        $EPERM   10 fsmount.*seccomp=unconfined
-fsmount                        $ENOSPC  11 fsmount.*mount-max
-mount_setattr                  $ENOSYS  10 restrict.the.mount.*mount_setattr.*5.12
-mount_setattr                  $EPERM   10 restrict.the.mount.*mount_setattr.*seccomp=unconfined
-pivot_root                     $EPERM   10 pivot.*pivot_root.*seccomp=unconfined
+fsmount                        $EPERM   10 fsmount.*seccomp
+fsmount                        $ENOSPC  11 fsmount
+mount_setattr                  $ENOSYS  10 restrict.the.mount.*mount_setattr.*seccomp
+mount_setattr                  $EPERM   10 restrict.the.mount.*mount_setattr.*seccomp
+pivot_root                     $EPERM   10 pivot.*pivot_root.*seccomp
 umount2                        $EPERM   10 old.root.*umount2
-sethostname                    $EPERM   1  host.name.*sethostname
+sethostname                    $EPERM   10 host.name.*sethostname
 setgroups                      $EPERM   works
-setresgid                      $EPERM   1  group
-setresuid                      $EPERM   1  user
+setresgid                      $EPERM   10 group
+setresuid                      $EPERM   10 user
 prctl:1                        $EPERM   10 parent.*prctl
 prctl:4                        $EPERM   10 seal.*prctl
 prctl:24                       $EPERM   10 bounding.set.*prctl
 prctl:38                       $EPERM   nnp
 prctl:47                       $EPERM   10 ambient.*prctl
-seccomp                        $EPERM   10 filter.*seccomp=unconfined
+seccomp                        $EPERM   10 filter.*seccomp
 seccomp                        $ENOSYS  10 filter
 capset                         $EPERM   10 capabilities.*capset
 keyctl                         $EPERM   works
 keyctl                         $ENOSYS  works
 setsid                         $EPERM   1  session.*setsid
-chdir                          $EPERM   1  enter.*store
+chdir                          $EPERM   10 enter.*store
 pipe2                          $EMFILE  1  pipe
 socketpair                     $EMFILE  1  socket.pair
 close_range                    $ENOSYS  works

@@ -107,7 +107,7 @@ for user in "${users[@]}"; do
 		attempt "$user"
 		untouched "$user: $name: $(about "$name")"
 		case $name in
-		proc-* | sys-* | dev-*) like "$status $err" '^[1-9].*a link or a file' "$user: $name: refused, and said" ;;
+		proc-* | sys-* | dev-*) like "$status $err" '^[1-9].*(a link to|a file (at|on))' "$user: $name: refused, and said" ;;
 		passwd-*link) like "$status $err" '^[1-9].*unable to find user hostuser' "$user: $name: the user of the host is not found" ;;
 		passwd-* | group-*) like "$status $err" '^[1-9].*/etc/(passwd|group)' "$user: $name: refused, and said" ;;
 		null-link) like "$status $err" '^0.*character special file,1,3' "$user: $name: masked by the real one" ;;
