@@ -105,7 +105,7 @@ void owner_note(struct owner *o, int rootfd, const char *path, const struct owne
 	beside.seen_gid = sx.stx_gid;
 	owner_table_mark(o->table, sx.stx_ino);
 	if (S_ISDIR(sx.stx_mode) && r->gid != 0)
-		atomic_store(&o->group_folders, true);
+		atomic_store(&o->index->group_folders, 1);
 	if (!S_ISDIR(sx.stx_mode) && !S_ISREG(sx.stx_mode))
 		owner_table_put(o->table, &sx, true, &beside);
 }

@@ -342,7 +342,7 @@ int object_give(const struct asked *a, const struct place *p, struct object *ob,
 	r->seen_uid = uid == CREDS_UNCHANGED ? ob->sx.stx_uid : native_uid;
 	r->seen_gid = gid == CREDS_UNCHANGED ? ob->sx.stx_gid : native_gid;
 	if (S_ISDIR(ob->sx.stx_mode) && r->gid != 0)
-		atomic_store(&a->o->group_folders, true);
+		atomic_store(&a->o->index->group_folders, 1);
 	if (!ob->recorded && !always && !r->type && r->uid == r->seen_uid && r->gid == r->seen_gid)
 		return 0;
 	return record(a->o, p, ob);

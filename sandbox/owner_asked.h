@@ -33,7 +33,6 @@ struct owner {
 	struct creds_table *creds;
 	uint32_t ids;            /* ids below it exist in the user namespace */
 	uint64_t root_dev, store_dev; /* where records may be written as attributes */
-	_Atomic bool group_folders; /* some folder was given to a group: what is made in it may inherit that */
 	int listener;
 	bool flat;
 	const char *folder; /* owner_look_in(), or NULL */

@@ -63,7 +63,7 @@ static bool folder_hands_on(const struct asked *a, const struct place *p)
 	char *slash;
 	ssize_t n;
 
-	if (!atomic_load(&a->o->group_folders))
+	if (!atomic_load(&a->o->index->group_folders))
 		return false;
 	folder = *p;
 	folder.fd = -1;
@@ -157,7 +157,7 @@ static bool inherited_group(const struct asked *a, const struct making *m, uint3
 {
 	struct object ob;
 
-	if (!atomic_load(&a->o->group_folders) || object_look(a, &m->folder, 0, &ob) < 0 ||
+	if (!atomic_load(&a->o->index->group_folders) || object_look(a, &m->folder, 0, &ob) < 0 ||
 		!(ob.sx.stx_mode & S_ISGID))
 		return false;
 	*gid = ob.gid;
@@ -175,7 +175,7 @@ static int64_t making_start(const struct asked *a, bool always, struct making *m
 
 	m->folder = (struct place)PLACE_INIT;
 	m->fd = -1;
-	if (!always && !creds_makes_foreign(c) && !atomic_load(&a->o->group_folders))
+	if (!always && !creds_makes_foreign(c) && !atomic_load(&a->o->index->group_folders))
 		return ANSWER_CONTINUE;
 	m->uid = c->fsuid;
 	m->gid = c->fsgid;

@@ -22,7 +22,9 @@
 /* The file that the step maps as well; sandbox/owner_gate.c knows this layout. */
 struct owner_index {
 	_Atomic uint32_t foreign; /* not 0 once a process of the step makes files of others than 0:0 */
-	uint32_t unused[15];
+	/* not 0 once some folder belongs to a group other than 0: what is made in it may inherit that */
+	_Atomic uint32_t group_folders;
+	uint32_t unused[14];
 	_Atomic uint64_t bits[OWNER_INDEX_BITS / 64];
 };
 

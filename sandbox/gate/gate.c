@@ -2,7 +2,7 @@
  * The accelerator of recorded ownership (spec/sandbox.md 3.8): a shared object that programs of a step load through
  * /etc/ld.so.preload. It asks the kernel itself what most files are, in place of the supervisor.
  *
- * How it works: the filter of the step lets a stat, an open or a mkdir through when the call instruction lies in the gate
+ * How it works: the filter of the step lets a stat, a chown, an open or a mkdir through when the call instruction lies in the gate
  * page, and asks the supervisor about every other. Each function here calls through the gate first. Where the index has
  * the file's bit set, a record may exist: then it calls again from its own text, and the supervisor answers.
  *
@@ -16,18 +16,20 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 /* Elsewhere this is an empty library, which is never used: owner_has_loader(). */
 #if defined(__x86_64__) || defined(__aarch64__)
 
 #define EXPORT __attribute__((visibility("default")))
 #define PAGE 4096
+#define PATH_BYTES 4096 /* PATH_MAX */
 #define INDEX_BITS (8u << 20) /* sandbox/owner_table.h */
 #define INDEX_FILE "/dev/.whittle/index"
 
 /* struct owner_index */
 struct index {
-	uint32_t foreign, unused[15];
+	uint32_t foreign, group_folders, unused[14];
 	uint64_t bits[INDEX_BITS / 64];
 };
 
@@ -221,6 +223,99 @@ EXPORT int statx(int dirfd, const char *path, int flags, unsigned mask, struct s
 			return result(r);
 	}
 	return result(own(SYS_statx, dirfd, (long)path, flags, (long)mask, (long)sx, 0));
+}
+
+/* ---- giving away ---- */
+
+/* The folder that path (of dirfd, or the file dirfd itself) is in; 0 when that cannot be told. */
+static int folder_of(int dirfd, const char *path, char buf[PATH_BYTES])
+{
+	long len = 0, slash = -1;
+
+	if (!path) {
+		char name[32] = "/proc/self/fd/", digits[12];
+		int n = 0, at = 14;
+
+		do
+			digits[n++] = (char)('0' + dirfd % 10);
+		while ((dirfd /= 10) > 0);
+		while (n > 0)
+			name[at++] = digits[--n];
+		name[at] = '\0';
+		len = own(SYS_readlinkat, AT_FDCWD, (long)name, (long)buf, PATH_BYTES - 1, 0, 0);
+		if (len <= 0 || buf[0] != '/')
+			return 0;
+	} else {
+		for (; path[len]; len++) {
+			if (len == PATH_BYTES - 1)
+				return 0;
+			buf[len] = path[len];
+		}
+	}
+	for (long i = 0; i < len; i++)
+		if (buf[i] == '/')
+			slash = i;
+	if (slash < 0)
+		buf[slash = 0] = '.';
+	buf[slash == 0 ? 1 : slash] = '\0';
+	return 1;
+}
+
+/* Whether the folder hands its group on: there a file of 0:0 needs a record that says so. */
+static int hands_on(const struct index *ix, int dirfd, const char *path)
+{
+	char buf[PATH_BYTES];
+	struct stat st;
+
+	if (__atomic_load_n(&ix->group_folders, __ATOMIC_RELAXED) == 0)
+		return 0;
+	if (!folder_of(dirfd, path, buf))
+		return 1;
+	return through_gate(SYS_newfstatat, dirfd, (long)buf, (long)&st, 0, 0) < 0 || (st.st_mode & S_ISGID);
+}
+
+/* root gives what has no record to root: nothing is to be kept, and the kernel does the rest. path NULL: dirfd itself. */
+static int is_plain(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	const struct index *ix = index_map;
+	struct stat st;
+	long r;
+
+	if (!ix || __atomic_load_n(&ix->foreign, __ATOMIC_RELAXED) != 0 || (uid != 0 && uid != (uid_t)-1) ||
+		(gid != 0 && gid != (gid_t)-1) || (flags & AT_EMPTY_PATH))
+		return 0;
+	r = path ? through_gate(SYS_newfstatat, dirfd, (long)path, (long)&st, flags, 0) :
+		   through_gate(SYS_fstat, dirfd, (long)&st, 0, 0, 0);
+	return r == 0 && !may_have(ix, st.st_ino, st.st_mode, st.st_nlink) && !hands_on(ix, dirfd, path);
+}
+
+static int give(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	if (is_plain(dirfd, path, uid, gid, flags))
+		return result(through_gate(SYS_fchownat, dirfd, (long)path, uid, gid, flags));
+	return result(own(SYS_fchownat, dirfd, (long)path, uid, gid, flags, 0));
+}
+
+EXPORT int chown(const char *path, uid_t uid, gid_t gid)
+{
+	return give(AT_FDCWD, path, uid, gid, 0);
+}
+
+EXPORT int lchown(const char *path, uid_t uid, gid_t gid)
+{
+	return give(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
+}
+
+EXPORT int fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	return give(dirfd, path, uid, gid, flags);
+}
+
+EXPORT int fchown(int fd, uid_t uid, gid_t gid)
+{
+	if (fd >= 0 && is_plain(fd, 0, uid, gid, 0))
+		return result(through_gate(SYS_fchown, fd, uid, gid, 0, 0));
+	return result(own(SYS_fchown, fd, uid, gid, 0, 0, 0));
 }
 
 /* ---- making ---- */

@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "base/wire.h"
 #include "sandbox/holder.h"
+#include "sandbox/root.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/step.h"
 
@@ -68,7 +69,7 @@ static void one_step(struct holder *h, const char *layer, int n, bool counted)
 	auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	struct step_result result;
 	struct wire wire;
-	int out[2];
+	int out[2], interrupt[2]; /* nobody writes into the second */
 	uint64_t start;
 
 	strv_add(&spec.lowers, layer);
@@ -81,11 +82,13 @@ static void one_step(struct holder *h, const char *layer, int n, bool counted)
 	spec.hostname = xstrdup("bench");
 	spec.hosts = xstrdup("127.0.0.1 localhost\n");
 	spec.resolv_conf = xstrdup("");
-	if (mkdir(spec.upper, 0755) < 0 || mkdir(spec.work, 0755) < 0 || pipe2(out, O_CLOEXEC) < 0)
+	if (mkdir(spec.upper, 0755) < 0 || mkdir(spec.work, 0755) < 0 || pipe2(out, O_CLOEXEC) < 0 ||
+		pipe2(interrupt, O_CLOEXEC) < 0)
 		die(spec.upper);
 	start = now_ns();
 	step_spec_put(&spec, &payload);
-	if (holder_call(h, 0, &payload, (int[]){ null, out[1], 2 }, 3, NULL, NULL, &reply, &err) < 0) {
+	if (holder_call(h, 0, &payload, (int[]){ null, out[1], 2, interrupt[0] }, 4, NULL, NULL, &reply,
+		    &err) < 0) {
 		fprintf(stderr, "step_latency: %s\n", err.msg);
 		exit(1);
 	}
@@ -98,6 +101,8 @@ static void one_step(struct holder *h, const char *layer, int n, bool counted)
 		report(out[0], start, now_ns());
 	close_fd(out[0]);
 	close_fd(out[1]);
+	close_fd(interrupt[0]);
+	close_fd(interrupt[1]);
 	step_spec_release(&spec);
 }
 
@@ -107,9 +112,9 @@ static int steps(const char *store, const char *layer, int n)
 	struct err err = ERR_INIT;
 	struct holder *h;
 
-	if (chdir(store) < 0 || (mkdir(STEP_PLACE, 0755) < 0 && errno != EEXIST))
+	if (chdir(store) < 0 || (mkdir(ROOT_PLACE, 0755) < 0 && errno != EEXIST))
 		die(store);
-	if (rootfs_make_stub(AT_FDCWD, STEP_STUB, &err) < 0 || !(h = holder_start(&o, &err))) {
+	if (rootfs_make_stub(AT_FDCWD, ROOT_STUB, false, &err) < 0 || !(h = holder_start(&o, &err))) {
 		fprintf(stderr, "step_latency: %s\n", err.msg);
 		return 1;
 	}

@@ -101,6 +101,8 @@ static const struct {
 	{ "mknodat", { 0, 0, S_IFBLK | 0600 }, false, BOTH, ASK },
 	{ "mknodat", { 0, 0, S_IFBLK | 0600 }, false, FLAT, PRETEND },
 	{ "fchownat", { 0, 0, 0, 0 }, false, FULL, ASK },
+	{ "fchownat", { 0, 0, 0, 0 }, true, FULL, ALLOW },
+	{ "fchownat", { 0, 0, IDS, 0 }, true, SPILL, ASK },
 	{ "fchownat", { 0, 0, IDS - 1, IDS - 1 }, false, SPILL, ALLOW },
 	{ "fchownat", { 0, 0, IDS, 0 }, false, SPILL, ASK },
 	{ "fchownat", { 0, 0, 0, IDS }, false, SPILL, ASK },
