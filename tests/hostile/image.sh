@@ -1,11 +1,6 @@
 #!/bin/bash
 # Images, Dockerfiles and build contexts that attack the one who builds them: links where mounts go, users that are not
 # what they seem, working folders in /proc, contexts that change while they are read, steps that eat the machine.
-#
-# TODO(RUN --mount): sources and targets of bind and cache mounts swapped for links while another stage runs
-# (CVE-2024-23651, CVE-2024-11218), a source that is a link to / (CVE-2024-1753), ids with ../ (CVE-2024-9675), options in
-# bind-propagation= (CVE-2024-9407), stubs left by removed mount points (CVE-2024-23652), secrets written through links
-# (CVE-2025-9566).
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
