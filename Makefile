@@ -101,7 +101,7 @@ $(O)/bench/%: tests/bench/%.c $(O)/libwhittle.a
 build/fuzz/%: tests/fuzz/%.c $(lib) $(hdrs) $(gate)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)clang $(CPPFLAGS) -std=gnu17 -g -O1 -fsanitize=address,undefined,fuzzer \
-		$(shell pkg-config --cflags $(pkgs) $(isal)) -o $@ $< $(lib) $(LDLIBS)
+		$(shell pkg-config --cflags $(pkgs) $(isal)) -o $@ $< $(filter-out src/cli/%,$(lib)) $(LDLIBS)
 
 check: all $(units) $(helpers) check-layers check-headers ## the whole test suite; ends "N passed, N failed, N skipped"
 	$(Q)O=$(O) tests/run
