@@ -73,8 +73,9 @@ int owner_accept(struct owner *o, int sock, struct err *err);
  * Returns 0, or -1 and *err.
  */
 int owner_start(struct owner *o, int procfd, struct err *err);
-/* The descriptor to poll for questions, -1 when nobody asks or threads answer; and the answer to one. */
+/* The descriptor to poll for questions, -1 when nobody asks or threads answer;. */
 int owner_fd(const struct owner *o);
+/* Answer one question; call it when owner_fd() is readable. */
 void owner_answer_one(struct owner *o);
 /* No more answers: every process of the step is dead. Harmless when never started. */
 void owner_stop(struct owner *o);

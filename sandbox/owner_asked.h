@@ -59,6 +59,7 @@ uint32_t asked_id(const struct asked *a, int position);
 
 /* Memory of the process. Return 0, or -EFAULT (also for the time before its first exec, when its memory is sealed). */
 int asked_read(const struct asked *a, uint64_t address, void *buf, size_t n);
+/* The same, into it. */
 int asked_write(const struct asked *a, uint64_t address, const void *buf, size_t n);
 /* A string of less than size bytes. Returns 0, -EFAULT or -ENAMETOOLONG. */
 int asked_read_string(const struct asked *a, uint64_t address, char *buf, size_t size);

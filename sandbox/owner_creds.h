@@ -46,12 +46,19 @@ bool creds_in_group(const struct creds *c, uint32_t gid);
  * the calls do.
  */
 int creds_setuid(struct creds *c, uint32_t uid);
+/* setgid(2). */
 int creds_setgid(struct creds *c, uint32_t gid);
+/* setreuid(2). */
 int creds_setreuid(struct creds *c, uint32_t ruid, uint32_t euid);
+/* setregid(2). */
 int creds_setregid(struct creds *c, uint32_t rgid, uint32_t egid);
+/* setresuid(2). */
 int creds_setresuid(struct creds *c, uint32_t ruid, uint32_t euid, uint32_t suid);
+/* setresgid(2). */
 int creds_setresgid(struct creds *c, uint32_t rgid, uint32_t egid, uint32_t sgid);
+/* setfsuid(2). */
 uint32_t creds_setfsuid(struct creds *c, uint32_t uid);
+/* setfsgid(2). */
 uint32_t creds_setfsgid(struct creds *c, uint32_t gid);
 /* setgroups(2); groups is borrowed. */
 int creds_setgroups(struct creds *c, const uint32_t *groups, size_t n);
@@ -71,8 +78,9 @@ int creds_intern(struct creds_table *t, const struct creds *c);
 /* Credentials by number; those of root for a number that nobody gave out. Never NULL. */
 const struct creds *creds_get(const struct creds_table *t, unsigned number);
 
-/* The value of the soft limit for a number, and back (0 for a value that is no number of ours). */
+/* The value of the soft limit for a number. */
 uint64_t creds_to_limit(unsigned number);
+/* The number of such a value; 0, which is root, for one that is no number of ours. */
 unsigned creds_from_limit(uint64_t limit);
 
 #endif

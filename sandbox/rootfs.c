@@ -41,21 +41,29 @@ static void append_kernel_text(int ctx, struct err *err)
 	}
 }
 
-static int set(int ctx, const char *key, const char *value, struct err *err)
+/*
+ * Add to err, the failure of an fsconfig(2), why: neither the value nor the kernel's text, which names a folder of this
+ * one step, where the table knows the cause. Returns -1.
+ */
+static int explain(int ctx, struct err *err)
 {
 	size_t len;
 
-	if (value ? fsconfig(ctx, FSCONFIG_SET_STRING, key, value, 0) == 0 :
-		    fsconfig(ctx, FSCONFIG_SET_FLAG, key, NULL, 0) == 0)
-		return 0;
-	/* Neither the value nor the kernel's text, which names a folder of this one step, where the table knows why. */
-	err_sys(err, "overlay refuses %s", key);
 	refusal(err, "fsconfig");
 	len = strlen(err->msg);
 	diagnose(DIAGNOSE_OVERLAY, ".", err);
 	if (strlen(err->msg) == len)
 		append_kernel_text(ctx, err);
 	return -1;
+}
+
+static int set(int ctx, const char *key, const char *value, struct err *err)
+{
+	if (value ? fsconfig(ctx, FSCONFIG_SET_STRING, key, value, 0) == 0 :
+		    fsconfig(ctx, FSCONFIG_SET_FLAG, key, NULL, 0) == 0)
+		return 0;
+	err_sys(err, "overlay refuses %s", key);
+	return explain(ctx, err);
 }
 
 static void put_escaped(struct strbuf *sb, const char *name)
@@ -123,15 +131,8 @@ static int create(int ctx, bool writable, size_t layers, struct err *err)
 	int fd;
 
 	if (fsconfig(ctx, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
-		size_t len;
-
 		err_sys(err, "cannot create an overlay of %zu layers in the store", layers);
-		refusal(err, "fsconfig");
-		len = strlen(err->msg);
-		diagnose(DIAGNOSE_OVERLAY, ".", err);
-		if (strlen(err->msg) == len)
-			append_kernel_text(ctx, err);
-		return -1;
+		return explain(ctx, err);
 	}
 	fd = fsmount(ctx, FSMOUNT_CLOEXEC, writable ? 0 : MOUNT_ATTR_RDONLY);
 	if (fd < 0) {

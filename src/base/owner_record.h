@@ -48,6 +48,7 @@ bool owner_record_get(int fd, struct owner_record *ret);
 bool owner_record_get_path(const char *path, struct owner_record *ret);
 /* Write it. Returns 0, or -1 and errno. */
 int owner_record_put(int fd, const struct owner_record *r);
+/* The same of a path, as owner_record_get_path() takes it. */
 int owner_record_put_path(const char *path, const struct owner_record *r);
 
 #endif

@@ -35,9 +35,11 @@ void step_options_release(struct step_options *o);
 int step_options_network(struct step_options *o, const char *text, struct err *err);
 /* "NAME:IP" or "NAME=IP"; IP is IPv4, IPv6 (bare or in brackets) or "host-gateway". Returns 0, or -1 and ERR_USAGE. */
 int step_options_add_host(struct step_options *o, const char *text, struct err *err);
-/* An address; a domain ("." for none at all); an option of resolv.conf(5). Return 0, or -1 and ERR_USAGE. */
+/* The address of a server. Returns 0, or -1 and ERR_USAGE. */
 int step_options_add_dns(struct step_options *o, const char *text, struct err *err);
+/* A domain, "." for none at all. Returns 0, or -1 and ERR_USAGE. */
 int step_options_add_search(struct step_options *o, const char *text, struct err *err);
+/* An option of resolv.conf(5). Returns 0, or -1 and ERR_USAGE. */
 int step_options_add_dns_option(struct step_options *o, const char *text, struct err *err);
 
 /* The texts of limits as docker takes them; NULL where an option was not given. */

@@ -58,8 +58,9 @@ void front_print_findings_sarif(const struct lint_result *r, const struct front_
 /* What a build says of them when it has ended: a line for each; with details, all of them. */
 void front_print_summary(const struct lint_result *r, const struct front_source *source, bool details, FILE *out);
 
-/* What outline and targets print; *status is EXIT_OK, or of the error, which was printed. */
+/* Print the outline of a stage. Returns the exit status; an error was printed. */
 int front_outline(const struct walk_options *options, const struct front_source *source, enum front_format format);
+/* Print the stages that --target takes. Returns the exit status; an error was printed. */
 int front_targets(const struct dockerfile *df, const struct front_source *source, enum front_format format);
 
 /* Print the message of err and the lines it blames to stderr. Returns the exit status. */

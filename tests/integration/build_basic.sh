@@ -106,17 +106,17 @@ builds "ENTRYPOINT alone" entry && is "$(config '.config | [.Entrypoint, .Cmd]')
 context user <<'END'
 FROM alpine:3.20
 RUN adduser -D -u 1234 app
-WORKDIR /work
-RUN chown app:app /work
+WORKDIR /job
+RUN chown app:app /job
 USER app
 RUN id -u > who && id -gn >> who && echo "$HOME" >> who && test ! -w /etc
 WORKDIR sub/dir
 RUN pwd > here
 END
 if builds "steps run as the USER in the WORKDIR" user; then
-	is "$(cat_in "$layout" /work/who)" $'1234\napp\n/home/app' "name, group and HOME come from the image's passwd"
-	is "$(cat_in "$layout" /work/sub/dir/here)" "/work/sub/dir" "a relative WORKDIR adds to the one before"
-	like "$(line_of /work/who)" 'file 0644 1234:1234' "a file belongs to the user who made it"
+	is "$(cat_in "$layout" /job/who)" $'1234\napp\n/home/app' "name, group and HOME come from the image's passwd"
+	is "$(cat_in "$layout" /job/sub/dir/here)" "/job/sub/dir" "a relative WORKDIR adds to the one before"
+	like "$(line_of /job/who)" 'file 0644 1234:1234' "a file belongs to the user who made it"
 	like "$(line_of /home/app)" 'dir [0-9]* 1234:1234' "so does its home"
 fi
 

@@ -211,10 +211,10 @@ like "$status $(check registry state) $(check registry text)" '0 missing.*(withi
 ok "costs ten seconds and no more" test "$SECONDS" -le 20
 
 # --- whittle inside a step of whittle ---------------------------------------------------------------------------------
-mkdir -p nested/root/ctx && cp small/* nested/root/ctx/ && cp "$WHITTLE" nested/root/whittle
-ldd "$WHITTLE" | grep -o '/[^ ]*' | while read -r lib; do install -D "$lib" "nested/root$lib"; done
-mkdir -p nested/root/tmp
-sed -i /^ARG/d nested/root/ctx/Dockerfile
+mkdir -p nested/tree/ctx && cp small/* nested/tree/ctx/ && cp "$WHITTLE" nested/tree/whittle
+ldd "$WHITTLE" | grep -o '/[^ ]*' | while read -r lib; do install -D "$lib" "nested/tree$lib"; done
+mkdir -p nested/tree/tmp
+sed -i /^ARG/d nested/tree/ctx/Dockerfile
 for command in '"doctor", "--json"' '"build", "--progress", "plain", "/ctx"'; do
 	cat >nested/Dockerfile <<-END
 		FROM scratch
