@@ -218,7 +218,7 @@ sed -i /^ARG/d nested/tree/ctx/Dockerfile
 for command in '"doctor", "--json"' '"build", "--progress", "plain", "/ctx"'; do
 	cat >nested/Dockerfile <<-END
 		FROM scratch
-		COPY root /
+		COPY tree /
 		ENV WHITTLE_ROOT=/store HOME=/ PATH=/
 		RUN ["/whittle", $command]
 	END
