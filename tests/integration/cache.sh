@@ -121,7 +121,7 @@ RUN echo ran-both && sleep 2 && date +%s%N > /stamp
 END
 layout=$(dest "$U" both1)
 other=$(dest "$U" both2)
-as_user "$U" timeout 120 "$WHITTLE" build --progress plain -o "type=oci,dest=$other,tar=false" both >"$scratch/both.log" 2>&1 &
+exec_as "$U" timeout 120 "$WHITTLE" build --progress plain -o "type=oci,dest=$other,tar=false" both >"$scratch/both.log" 2>&1 &
 w "$U" build --progress plain -o "type=oci,dest=$layout,tar=false" both
 is "$status" 0 "one of two builds at the same time"
 wait $!

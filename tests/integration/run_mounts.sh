@@ -155,24 +155,27 @@ caches() {
 	is "$(find "$scratch/$user/store/caches" -mindepth 1 | wc -l)" 0 "$user: all of them"
 }
 
+# Two stages at once, each with a file of its own in one cache. Those that share wait for each other's, however late it is.
 sharing() {
-	local sharing
+	local sharing meet
 	for sharing in locked private shared; do
+		case $sharing in
+		shared) meet='for i in $(seq 300); do [ $(ls /c | wc -l) = 2 ] && break; sleep 0.1; done; ls /c' ;;
+		*) meet='sleep 1.5; ls /c; rm /c/*' ;;
+		esac
 		context share <<-END
 			FROM alpine:3.20 AS a
-			RUN --mount=type=cache,id=$sharing-$$,target=/c,sharing=$sharing touch /c/me-a && sleep 1.5 && \
-				echo "\$(ls /c | tr '\n' ' ')" > /a && rm /c/me-a
+			RUN --mount=type=cache,id=$sharing-$$,target=/c,sharing=$sharing touch /c/me-a && { $meet; } > /a
 			FROM alpine:3.20 AS b
-			RUN --mount=type=cache,id=$sharing-$$,target=/c,sharing=$sharing touch /c/me-b && sleep 1.5 && \
-				echo "\$(ls /c | tr '\n' ' ')" > /b && rm /c/me-b
+			RUN --mount=type=cache,id=$sharing-$$,target=/c,sharing=$sharing touch /c/me-b && { $meet; } > /b
 			FROM scratch
 			COPY --from=a /a /a
 			COPY --from=b /b /b
 		END
 		builds "two steps at once, sharing=$sharing" share
 		case $sharing in
-		shared) like "$(cat_in "$layout" /a)$(cat_in "$layout" /b)" 'me-a me-b' "$user: they see each other" ;;
-		*) is "$(cat_in "$layout" /a)|$(cat_in "$layout" /b)" "me-a |me-b " "$user: each is alone in it" ;;
+		shared) is "$(cat_in "$layout" /a)|$(cat_in "$layout" /b)" $'me-a\nme-b|me-a\nme-b' "$user: they see each other" ;;
+		*) is "$(cat_in "$layout" /a)|$(cat_in "$layout" /b)" "me-a|me-b" "$user: each is alone in it" ;;
 		esac
 	done
 }
@@ -237,15 +240,16 @@ agents() {
 		FROM alpine:3.20
 		ARG N
 		RUN --mount=type=ssh echo "sock=$SSH_AUTH_SOCK $(stat -c '%F %a %u' "$SSH_AUTH_SOCK")"; \
-			(printf '\0\0\0\1\13'; sleep 0.3) | nc -w 2 local:"$SSH_AUTH_SOCK" | od -An -tx1 | sed 's/^ */list=/'
+			(printf '\0\0\0\1\13'; sleep 1) | nc -w 20 local:"$SSH_AUTH_SOCK" | od -An -tx1 | sed 's/^ */list=/'
 		RUN --mount=type=ssh,id=default,target=/agent,mode=0666 --mount=type=ssh,id=default echo "two=$SSH_AUTH_SOCK $(stat -c %a /agent)"
-		RUN --mount=type=ssh (printf '\0\0\0\1\23'; sleep 0.3) | nc -w 2 local:"$SSH_AUTH_SOCK" | od -An -tx1 | sed 's/^ */remove=/'
+		RUN --mount=type=ssh (printf '\0\0\0\1\23'; sleep 1) | nc -w 20 local:"$SSH_AUTH_SOCK" | od -An -tx1 | sed 's/^ */remove=/'
 		RUN --mount=type=ssh,id=other test -z "$SSH_AUTH_SOCK" && echo "optional=yes"
 	END
 	agent_socket=$scratch/$user/tmp/agent
-	as_user "$user" ssh-agent -D -a "$agent_socket" >/dev/null 2>&1 &
+	# the process itself, so that the kill reaches it, and for so long, lest it outlive a test that is killed
+	exec_as "$user" timeout 900 ssh-agent -D -a "$agent_socket" >/dev/null 2>&1 &
 	kill_at_exit+=($!)
-	wait_for 5 test -S "$agent_socket"
+	wait_for 30 test -S "$agent_socket"
 	builds "ssh mounts" ssh --ssh "default=$agent_socket" || return
 	is "$(said sock)" "/run/buildkit/ssh_agent.0 socket 600 0" "$user: the socket of the agent"
 	is "$(said list)|$(said remove)" "00 00 00 05 0c 00 00 00 00|00 00 00 01 05" "$user: it lists keys, and removes none"
@@ -256,7 +260,7 @@ agents() {
 		context sshuser <<-'END'
 			FROM alpine:3.20
 			USER nobody
-			RUN --mount=type=ssh,uid=65534 (printf '\0\0\0\1\13'; sleep 0.3) | nc -w 2 local:"$SSH_AUTH_SOCK" | od -An -tx1 | sed 's/^ */list=/'
+			RUN --mount=type=ssh,uid=65534 (printf '\0\0\0\1\13'; sleep 1) | nc -w 20 local:"$SSH_AUTH_SOCK" | od -An -tx1 | sed 's/^ */list=/'
 		END
 		builds "an agent for another user" sshuser --ssh "default=$agent_socket"
 		is "$(said list)" "00 00 00 05 0c 00 00 00 00" "$user: answers though the agent serves its own user alone"
@@ -358,7 +362,7 @@ race() {
 	END
 	sed 's/+ 4 /- 1 /' race/Dockerfile >race/Dockerfile.once
 	builds "a cache to race for" race -f race/Dockerfile.once
-	as_user "$user" timeout 60 "$WHITTLE" build --progress plain --no-cache race >"$scratch/race.log" 2>&1 </dev/null &
+	exec_as "$user" timeout 60 "$WHITTLE" build --progress plain --no-cache race >"$scratch/race.log" 2>&1 </dev/null &
 	local pid=$! n=0 good=0 refused=0 other=""
 	while kill -0 $pid 2>/dev/null && [ $n -lt 12 ]; do
 		n=$((n + 1))
