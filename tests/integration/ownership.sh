@@ -62,7 +62,13 @@ RUN test "$(id -u)" = 123456 && touch /tmp/high && mkdir /tmp/highdir
 USER root
 COPY --chown=200000:5 Dockerfile /copied
 RUN test "$(stat -c %u:%g /copied /tmp/high | tr '\n' ' ')" = '200000:5 123456:7 '
+COPY ownd.apk /
+RUN apk add -q --no-network --allow-untrusted /ownd.apk && \
+	test "$(stat -c %U:%G:%a /etc/ownd.conf /var/lib/ownd /var/lib/ownd/link /usr/bin/ownd | tr '\n' ' ')" = \
+		'ownd:ownd:640 ownd:ownd:2750 ownd:ownd:777 ownd:ownd:4755 ' && \
+	rm /lib/apk/db/scripts.tar # holds the time
 END
+/usr/bin/python3 "$tests_dir/fixtures/apk.py" alpine/ownd.apk ownd || bail "a package for apk can be made"
 for user in "${users[@]}"; do
 	need_alpine "$user"
 done
