@@ -14,6 +14,7 @@
 #include "build/step_host.h"
 #include "cross/qemu.h"
 #include "sandbox/diagnose.h"
+#include "sandbox/landlock.h"
 #include "store/snapshot.h"
 
 /* The log of one step: a thread hands it on while the step runs, and keeps its end. */
@@ -138,19 +139,26 @@ static int put_seal(struct solver *s, const struct snapshot_tmp *tmp, const stru
 	return 0;
 }
 
-/* Once per build: what the step's files lost, and that nobody will find them in the cache for it. */
-static void tell_flat(struct solver *s)
+/* A note once per build: told is the solver's. */
+static void tell_once(struct solver *s, bool *told, const char *text)
 {
-	bool told;
+	bool before;
 
 	pthread_mutex_lock(&s->lock);
-	told = s->flat;
-	s->flat = true;
+	before = *told;
+	*told = true;
 	pthread_mutex_unlock(&s->lock);
-	if (!told)
-		progress_note(s->session->progress,
-			"isolation: owners that steps set are lost (root:root): this process tree is supervised from "
-			"outside, and one id is all there is");
+	if (!before)
+		progress_note(s->session->progress, "%s", text);
+}
+
+/* What a wall that this kernel lacks lets through. */
+static void tell_unscoped(struct solver *s, const struct step_spec *spec)
+{
+	if (spec->network == STEP_NETWORK_HOST && landlock_abi() < LANDLOCK_ABI_SCOPES)
+		tell_once(s, &s->told_unscoped,
+			"network: steps can reach abstract Unix sockets of this host's programs, as this kernel has no "
+			"Landlock of Linux 6.12 (--network private or none keeps them away)");
 }
 
 static int run_and_commit(struct solver *s, struct op *op, const struct snapchain *below,
@@ -182,6 +190,7 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	auto_free char *hosts = spec.hosts;
 	auto_free char *resolv_conf = spec.resolv_conf;
 
+	tell_unscoped(s, &spec);
 	step_spec_put(&spec, &payload);
 	if (put_seal(s, tmp, below, &payload, err) < 0 ||
 		call_step(s, op, &spec, mounts, &payload, &reply, &tail, &oom, err) < 0)
@@ -190,8 +199,11 @@ static int run_and_commit(struct solver *s, struct op *op, const struct snapchai
 	if (step_result_get(&w, &result, err) < 0)
 		return -1;
 	*ret_flat = result.flat;
+	/* The files lost their owners; nobody will find them in the cache for it. */
 	if (result.flat)
-		tell_flat(s);
+		tell_once(s, &s->told_flat,
+			"isolation: owners that steps set are lost (root:root): this process tree is supervised from "
+			"outside, and one id is all there is");
 	if (result.status != 0)
 		return step_failed(s, op, &result, oom || (result.status == 137 && oom_kills() > ooms), &tail, err);
 	if (seal_result_get(&w, &sealed, err) < 0)

@@ -24,7 +24,8 @@ struct solver {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool failed;
-	bool flat; /* some step could not keep owners: said once */
+	bool told_flat;     /* some step could not keep owners: said once */
+	bool told_unscoped; /* abstract sockets are in reach of steps: said once */
 	struct err err;
 	unsigned running;
 	struct strv emptied; /* caches that this build has begun anew */

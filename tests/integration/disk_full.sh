@@ -33,6 +33,15 @@ w "$U" build --progress plain step
 like "$status" '^(4|11)$' "a step that fills the disk: status 4 or 11"
 like "$err" 'No space left' "with the reason"
 
+context inodes <<'END'
+FROM base:1
+RUN mkdir /n && cd /n && seq 200000 | xargs touch
+END
+w "$U" build --progress plain inodes
+like "$status" '^(4|11)$' "a step that takes every inode: status 4 or 11"
+like "$err" 'No space left' "with the reason"
+ok "and gives them back" test "$(df --output=iavail "$small" | tail -n 1)" -gt 1000
+
 context copy <<'END'
 FROM base:1
 COPY big /big

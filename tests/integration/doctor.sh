@@ -114,6 +114,15 @@ inner=("$filter" listener)
 judge "an outer listener" "$user"
 works "an outer listener"
 like "$(check 'call listener' state) $(check 'call listener' text)" 'limited.*outer supervisor' "an outer listener: is named"
+plain
+inner=("$filter" ENOSYS landlock_create_ruleset)
+judge "no Landlock" "$user"
+works "no Landlock"
+is "$(check landlock state)" limited "no Landlock: is named"
+in_world "$user" build --progress plain --no-cache small
+is "$(grep -c '^note: network: steps can reach abstract Unix sockets' <<<"$err")" 1 "no Landlock: a build says what it lets through"
+in_world "$user" build --progress plain --no-cache --network none small
+unlike "$err" 'abstract Unix' "no Landlock: and nothing where it lets nothing through"
 
 container_filter() { # container_filter USER
 	plain
