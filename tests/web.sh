@@ -10,13 +10,27 @@ web_says_port() {
 start_web() {
 	web=$scratch/web
 	web_log=$scratch/web.log
+	serve_web
+}
+serve_web() {
 	mkdir -p "$web"
+	: >"$scratch/web.out"
 	: >"$web_log"
 	/usr/bin/python3 "$tests_dir/fixtures/web.py" "$web" "$web_log" >"$scratch/web.out" 2>"$scratch/web.err" &
 	kill_at_exit+=($!)
 	wait_for 20 web_says_port || bail "the web server starts" "$(tail -n 3 "$scratch/web.err")"
 	# shellcheck disable=SC2034 # for the tests
 	url=http://127.0.0.1:$web_port
+}
+
+# start_other_web: a second server with a folder of its own, as if on another host; sets other_port and other_log
+start_other_web() {
+	local first=$web first_log=$web_log first_url=$url first_port=$web_port
+	web=$scratch/web2 web_log=$scratch/web2.log
+	serve_web
+	# shellcheck disable=SC2034 # for the tests
+	other_port=$web_port other_log=$web_log
+	web=$first web_log=$first_log url=$first_url web_port=$first_port
 }
 
 # requests_for PATTERN: how many lines of the log match (extended expression), since forget_requests

@@ -197,6 +197,7 @@ int build_run(struct session *s, const struct build_options *options, struct bui
 	ret->dockerfile_text = (struct strbuf)STRBUF_INIT;
 	ret->step_log = (struct strbuf)STRBUF_INIT;
 	session_set_steps(s, &options->steps);
+	s->secrets = &options->secrets;
 	if (context_load(s, options->context, options->dockerfile, plan_keeps_git_dir(options), &context, err) < 0)
 		return s->cancelled == SESSION_INTERRUPTED ? err_set(err, ERR_CANCELLED, "interrupted") : -1;
 	ret->dockerfile_name = xstrdup(context.dockerfile_name);

@@ -11,6 +11,7 @@
 #include "base/fsutil.h"
 #include "base/mem.h"
 #include "build/archive.h"
+#include "build/fetch_auth.h"
 #include "build/jobs.h"
 #include "build/origin.h"
 #include "registry/fetch.h"
@@ -70,14 +71,16 @@ static int dockerfile_of_url(struct session *s, struct context *c, const char *u
 {
 	struct fetch_options f = { .url = url, .max = DOCKERFILE_MAX };
 	auto_fetch_result r = FETCH_RESULT_INIT;
+	auto_fetch_auth auth = FETCH_AUTH_INIT;
 	struct http *http = session_http(s, err);
 	auto_free char *tmp = NULL;
 	auto_fd int fd = -1;
 	struct err unused = ERR_INIT;
 	int rc;
 
-	if (!http)
+	if (!http || fetch_auth_url(s->secrets, url, &auth, err) < 0)
 		return -1;
+	f.authorization = auth.header;
 	fd = store_tmp_file(s->store, &tmp, err);
 	if (fd < 0)
 		return -1;

@@ -15,6 +15,7 @@
 #include "base/proc.h"
 #include "base/strbuf.h"
 #include "base/strv.h"
+#include "build/fetch_auth.h"
 
 #define OUTPUT_MAX ((size_t)1 << 20) /* of one git: an ls-remote of four patterns is a few lines */
 #define SAID_MAX 240                 /* bytes of git's own words in a message */
@@ -24,7 +25,9 @@
 struct git {
 	const char *dir;
 	const volatile sig_atomic_t *cancel;
+	const struct fetch_auth *auth;
 	struct strv env;
+	struct strv net_env;  /* env and the credentials: for those that speak to the remote */
 	struct strbuf output; /* of the last one */
 };
 
@@ -58,6 +61,35 @@ static void make_env(struct strv *env)
 		strv_env_set(env, "GIT_SSL_CAINFO", authorities);
 }
 
+/*
+ * The environment of a process is read by its user alone, its arguments by everybody. Git would send the header along to
+ * wherever a redirect leads, so there is none.
+ */
+static void make_net_env(struct git *g, const char *remote)
+{
+	auto_free char *scope = NULL;
+
+	strv_add_all(&g->net_env, &g->env);
+	if (!g->auth || !g->auth->header)
+		return;
+	scope = fetch_auth_git_scope(remote);
+	strv_add(&g->net_env, "GIT_CONFIG_COUNT=2");
+	strv_take(&g->net_env, xasprintf("GIT_CONFIG_KEY_0=http.%s.extraHeader", scope));
+	strv_take(&g->net_env, xasprintf("GIT_CONFIG_VALUE_0=Authorization: %s", g->auth->header));
+	strv_take(&g->net_env, xasprintf("GIT_CONFIG_KEY_1=http.%s.followRedirects", scope));
+	strv_add(&g->net_env, "GIT_CONFIG_VALUE_1=false");
+}
+
+static const struct strv *env_for(const struct git *g, const char *command)
+{
+	static const char *const online[] = { "ls-remote", "fetch", "submodule" };
+
+	for (size_t i = 0; i < sizeof(online) / sizeof(online[0]); i++)
+		if (strcmp(command, online[i]) == 0)
+			return &g->net_env;
+	return &g->env;
+}
+
 /* Run git with the arguments up to NULL. Returns its exit status, or -1 and *err. */
 static int run(struct git *g, const char *const args[], struct err *err)
 {
@@ -67,8 +99,9 @@ static int run(struct git *g, const char *const args[], struct err *err)
 		"protocol.http.allow=always", "protocol.https.allow=always", "protocol.ssh.allow=always",
 		"http.lowSpeedLimit=1024", "http.lowSpeedTime=60", "gc.auto=0", "maintenance.auto=false",
 		"advice.detachedHead=false", "fetch.recurseSubmodules=false", "init.defaultBranch=main" };
-	struct proc_options o = { .env = (const char *const *)g->env.v, .mask = 022, .cancel = g->cancel };
+	struct proc_options o = { .env = (const char *const *)env_for(g, args[0])->v, .mask = 022, .cancel = g->cancel };
 	auto_strv argv = STRV_INIT;
+	int status;
 
 	strv_add(&argv, "git");
 	for (size_t i = 0; i < sizeof(config) / sizeof(config[0]); i++) {
@@ -80,18 +113,26 @@ static int run(struct git *g, const char *const args[], struct err *err)
 	for (size_t i = 0; args[i]; i++)
 		strv_add(&argv, args[i]);
 	strbuf_reset(&g->output);
-	return proc_run_with((const char *const *)argv.v, &o, &g->output, OUTPUT_MAX, err);
+	status = proc_run_with((const char *const *)argv.v, &o, &g->output, OUTPUT_MAX, err);
+	fetch_auth_hide(g->auth, g->output.buf, g->output.len);
+	return status;
 }
 
-static void begin(struct git *g, const char *dir, const volatile sig_atomic_t *cancel)
+static void begin(struct git *g, const struct giturl *u, const struct fetch_auth *auth, const char *dir,
+	const volatile sig_atomic_t *cancel)
 {
-	*g = (struct git){ .dir = dir, .cancel = cancel, .env = STRV_INIT, .output = STRBUF_INIT };
+	*g = (struct git){ .dir = dir, .cancel = cancel, .auth = auth, .env = STRV_INIT, .net_env = STRV_INIT,
+		.output = STRBUF_INIT };
 	make_env(&g->env);
+	make_net_env(g, u->remote);
 }
 
 static void end(struct git *g)
 {
+	for (size_t i = 0; i < g->net_env.len; i++)
+		explicit_bzero(g->net_env.v[i], strlen(g->net_env.v[i]));
 	strv_release(&g->env);
+	strv_release(&g->net_env);
 	strbuf_release(&g->output);
 }
 
@@ -110,11 +151,26 @@ static char *said(const struct git *g)
 	return len > SAID_MAX ? xasprintf("...%s", text + len - SAID_MAX) : xstrdup(text);
 }
 
+/* Git has one exit status for everything, and says these in the language C. */
+static bool is_refusal(const char *words)
+{
+	static const char *const signs[] = { "Authentication failed", "could not read Username",
+		"could not read Password", "error: 401", "error: 403" };
+
+	for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
+		if (strstr(words, signs[i]))
+			return true;
+	return false;
+}
+
 static int failed(const struct git *g, const struct giturl *u, const char *what, struct err *err)
 {
 	auto_free char *words = said(g);
 	auto_free char *shown = giturl_display(u->remote);
 
+	if (is_refusal(words))
+		return err_set(err, ERR_DENIED, "cannot %s '%s' by git: %s (--secret id=GIT_AUTH_TOKEN lends a token for "
+			"http and https)", what, shown, words);
 	return err_set(err, ERR_NETWORK, "cannot %s '%s' by git: %s", what, shown, words);
 }
 
@@ -192,7 +248,8 @@ static int choose(const struct git *g, const struct giturl *u, struct git_commit
 	return err_set(err, ERR_NOT_FOUND, "repository '%s' does not contain ref %s", shown, ref);
 }
 
-int git_resolve(const struct giturl *u, const volatile sig_atomic_t *cancel, struct git_commit *ret, struct err *err)
+int git_resolve(const struct giturl *u, const struct fetch_auth *auth, const volatile sig_atomic_t *cancel,
+	struct git_commit *ret, struct err *err)
 {
 	const char *ref = u->ref ? u->ref : "HEAD";
 	auto_free char *head = xasprintf("refs/heads/%s", ref);
@@ -212,7 +269,7 @@ int git_resolve(const struct giturl *u, const volatile sig_atomic_t *cancel, str
 		return check_commit(u, ret, "", err);
 	}
 	/* not where we stand: that may be somebody's repository with a configuration of its own */
-	begin(&g, "/", cancel);
+	begin(&g, u, auth, "/", cancel);
 	rc = need(&g, u, "list", args, err);
 	if (rc == 0)
 		rc = choose(&g, u, ret, err);
@@ -348,13 +405,13 @@ static int check_out(struct git *g, const struct giturl *u, const struct git_com
 	return submodules(g, u, err);
 }
 
-int git_checkout(const struct giturl *u, const struct git_commit *commit, const char *dir, bool keep_git_dir,
-	const volatile sig_atomic_t *cancel, int64_t *ret_time, struct err *err)
+int git_checkout(const struct giturl *u, const struct fetch_auth *auth, const struct git_commit *commit, const char *dir,
+	bool keep_git_dir, const volatile sig_atomic_t *cancel, int64_t *ret_time, struct err *err)
 {
 	struct git g;
 	int rc, fd;
 
-	begin(&g, dir, cancel);
+	begin(&g, u, auth, dir, cancel);
 	rc = check_out(&g, u, commit, ret_time, err);
 	end(&g);
 	if (rc < 0 || keep_git_dir)

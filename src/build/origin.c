@@ -12,6 +12,7 @@
 #include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/wire.h"
+#include "build/fetch_auth.h"
 #include "registry/fetch.h"
 #include "store/blob.h"
 #include "store/stepcache.h"
@@ -115,11 +116,15 @@ static int download(struct session *s, const struct origin *o, const struct reme
 	struct watcher w = { s, vertex, o->file_name };
 	struct fetch_options f = { .url = o->url, .plain_ok = o->downgrade_ok, .progress = on_progress, .arg = &w };
 	struct http *http = session_http(s, err);
+	auto_fetch_auth auth = FETCH_AUTH_INIT;
 	auto_free char *tmp = NULL;
 	auto_fd int fd = -1;
 
 	if (!http)
 		return err_wrap(err, "ADD of '%.200s'", o->url);
+	if (fetch_auth_url(s->secrets, o->url, &auth, err) < 0)
+		return -1;
+	f.authorization = auth.header;
 	if (m && m->known) {
 		f.etag = m->etag;
 		f.last_modified = m->last_modified;
@@ -299,6 +304,7 @@ struct origin *origin_git(struct session *s, const char *url, struct giturl *git
 {
 	struct origin *o = origin_new(ORIGIN_GIT, url);
 	unsigned vertex = start_step(s, url);
+	auto_fetch_auth auth = FETCH_AUTH_INIT;
 	int rc = 0;
 
 	o->git = *git;
@@ -307,7 +313,9 @@ struct origin *origin_git(struct session *s, const char *url, struct giturl *git
 	if (s->options.offline && !(o->git.ref && giturl_is_hash(o->git.ref)))
 		rc = err_set(err, ERR_NETWORK, "offline, but the network is needed to look at a git repository");
 	if (rc == 0)
-		rc = git_resolve(&o->git, &s->cancelled, &o->commit, err);
+		rc = fetch_auth_git(s->secrets, o->git.remote, &auth, err);
+	if (rc == 0)
+		rc = git_resolve(&o->git, &auth, &s->cancelled, &o->commit, err);
 	return pinned(s, o, vertex, rc, err);
 }
 
@@ -335,6 +343,7 @@ static int find_subdir(struct session *s, struct origin *o, struct err *err)
 
 static int place_checkout(struct session *s, struct origin *o, struct err *err)
 {
+	auto_fetch_auth auth = FETCH_AUTH_INIT;
 	auto_free char *dir = NULL;
 
 	if (s->options.offline)
@@ -345,7 +354,9 @@ static int place_checkout(struct session *s, struct origin *o, struct err *err)
 	/* the folder is 0700, which is what a COPY of all of it would see */
 	if (chmod(dir, 0755) < 0)
 		return err_sys(err, "cannot make a folder for a checkout");
-	if (git_checkout(&o->git, &o->commit, dir, o->keep_git_dir, &s->cancelled, &o->mtime, err) < 0)
+	if (fetch_auth_git(s->secrets, o->git.remote, &auth, err) < 0)
+		return -1;
+	if (git_checkout(&o->git, &auth, &o->commit, dir, o->keep_git_dir, &s->cancelled, &o->mtime, err) < 0)
 		return -1;
 	return find_subdir(s, o, err);
 }

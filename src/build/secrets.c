@@ -13,6 +13,7 @@
 #include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "build/key_agent.h"
 #include "dockerfile/run_mount.h"
 
 /* ---- secrets ---- */
@@ -182,48 +183,80 @@ void secrets_release(struct secrets *s)
 
 /* ---- agents ---- */
 
-static int check_socket(const char *id, const char *path, struct err *err)
+/* The comma list of paths. *ret_socket: it is one, and that of an agent. */
+static int parse_paths(const char *id, const char *list, struct strv *ret, bool *ret_socket, struct err *err)
 {
-	struct stat st;
+	for (const char *at = list; *at;) {
+		size_t len = strcspn(at, ",");
+		auto_free char *path = xstrndup(at, len);
+		struct stat st;
 
-	if (stat(path, &st) < 0) {
-		err_sys(err, "ssh agent %s: cannot open '%s'", id, path);
-		if (err->sys == ENOENT)
-			err->kind = ERR_NOT_FOUND;
-		return -1;
+		if (len && stat(path, &st) < 0) {
+			err_sys(err, "ssh agent %s: cannot open '%s'", id, path);
+			if (err->sys == ENOENT)
+				err->kind = ERR_NOT_FOUND;
+			return -1;
+		}
+		*ret_socket = *ret_socket || (len && S_ISSOCK(st.st_mode));
+		if (len)
+			strv_take(ret, take_ptr(path));
+		at += len + (at[len] == ',');
 	}
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(err, ERR_USAGE,
-			"ssh agent %s: '%s' is not a socket; to lend a key, start an agent for it (eval $(ssh-agent); "
-			"ssh-add %s) and give --ssh %s", id, path, path, id);
-	return 0;
+	if (*ret_socket && ret->len > 1)
+		return err_set(err, ERR_USAGE, "ssh agent %s: give one socket, or private keys alone", id);
+	return ret->len ? 0 : err_set(err, ERR_USAGE, "ssh agent %s: '%s' names no file", id, list);
+}
+
+static void agent_clear(struct agent *a)
+{
+	key_agent_stop(a->keys);
+	free(a->socket);
+	a->keys = NULL;
+	a->socket = NULL;
+}
+
+/* The entry called id, made now if there is none; NULL and *err when there are too many. */
+static struct agent *agent_slot(struct agents *a, const char *id, struct err *err)
+{
+	for (size_t i = 0; i < a->len; i++)
+		if (strcmp(a->v[i].id, id) == 0)
+			return &a->v[i];
+	if (a->len == SECRETS_MAX) {
+		err_set(err, ERR_USAGE, "more than %d ssh agents", SECRETS_MAX);
+		return NULL;
+	}
+	GROW(a->v, a->len, a->cap);
+	a->v[a->len] = (struct agent){ .id = xstrdup(id) };
+	return &a->v[a->len++];
 }
 
 int agents_add(struct agents *a, const char *spec, struct err *err)
 {
 	size_t len = strcspn(spec, "=");
 	auto_free char *id = xstrndup(spec, len);
-	const char *path = spec[len] && spec[len + 1] ? spec + len + 1 : getenv("SSH_AUTH_SOCK");
-	struct agent *have = NULL;
+	const char *list = spec[len] && spec[len + 1] ? spec + len + 1 : getenv("SSH_AUTH_SOCK");
+	auto_strv paths = STRV_INIT;
+	struct key_agent *keys = NULL;
+	struct agent *slot;
+	bool socket = false;
 
 	if (!*id)
 		return err_set(err, ERR_USAGE, "--ssh needs an id, such as default");
-	if (!is_given(path))
+	if (!is_given(list))
 		return err_set(err, ERR_USAGE, "invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set");
-	if (check_socket(id, path, err) < 0)
+	if (parse_paths(id, list, &paths, &socket, err) < 0)
 		return -1;
-	for (size_t i = 0; i < a->len; i++)
-		if (strcmp(a->v[i].id, id) == 0)
-			have = &a->v[i];
-	if (!have) {
-		if (a->len == SECRETS_MAX)
-			return err_set(err, ERR_USAGE, "more than %d ssh agents", SECRETS_MAX);
-		GROW(a->v, a->len, a->cap);
-		have = &a->v[a->len++];
-		*have = (struct agent){ xstrdup(id), NULL };
+	slot = agent_slot(a, id, err);
+	if (!slot)
+		return -1;
+	agent_clear(slot);
+	if (!socket) {
+		keys = key_agent_start(id, &paths, err);
+		if (!keys)
+			return -1;
 	}
-	free(have->socket);
-	have->socket = xstrdup(path);
+	slot->keys = keys;
+	slot->socket = xstrdup(socket ? paths.v[0] : key_agent_socket(keys));
 	return 0;
 }
 
@@ -238,8 +271,8 @@ const struct agent *agents_find(const struct agents *a, const char *id)
 void agents_release(struct agents *a)
 {
 	for (size_t i = 0; i < a->len; i++) {
+		agent_clear(&a->v[i]);
 		free(a->v[i].id);
-		free(a->v[i].socket);
 	}
 	free(a->v);
 	*a = (struct agents)AGENTS_INIT;

@@ -40,9 +40,12 @@ void secrets_release(struct secrets *s);
 /* A memory file (O_CLOEXEC) that holds the n bytes, owned by the caller, or -1 and ERR_SYSTEM. */
 int secret_file(const void *data, size_t n, struct err *err);
 
+struct key_agent;
+
 struct agent {
 	char *id;
 	char *socket; /* path of the agent's socket */
+	struct key_agent *keys; /* the agent that was started for it, or NULL: the user's */
 };
 
 struct agents {
@@ -52,8 +55,10 @@ struct agents {
 #define AGENTS_INIT { .v = NULL }
 
 /*
- * Take one --ssh: ID, or ID=SOCKET; without a socket that of SSH_AUTH_SOCK.
- * Returns 0, or -1 and *err: ERR_USAGE (no socket known, or a key file), ERR_NOT_FOUND (no such socket).
+ * Take one --ssh: ID, ID=SOCKET or ID=KEY[,KEY...]; without a path the socket of SSH_AUTH_SOCK. For private key files an
+ * agent is started (build/key_agent.h), which agents_release() ends. Of one id the last counts.
+ * Returns 0, or -1 and *err: ERR_USAGE (no socket known; a socket among several paths), ERR_NOT_FOUND (no such file), and as
+ * key_agent_start().
  */
 int agents_add(struct agents *a, const char *spec, struct err *err);
 /* The agent called id, or NULL. */

@@ -41,6 +41,7 @@ enum session_cancel_reason {
 	SESSION_INTERRUPTED, /* the user said so */
 };
 
+struct secrets;
 struct step_host;
 struct step_options;
 
@@ -48,6 +49,7 @@ struct session {
 	struct store *store;
 	struct progress *progress;
 	volatile sig_atomic_t cancelled; /* 0, or one of enum session_cancel_reason */
+	const struct secrets *secrets; /* of the build, for what it fetches (build/fetch_auth.h); or NULL */
 	/* private */
 	struct session_options options;
 	struct holder *holder;

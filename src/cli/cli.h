@@ -76,8 +76,8 @@ int cli_signal(void);
 /* argv of main(), to be blanked in the holder. */
 extern char **cli_argv;
 
-/* A listener that draws to stderr in the style of --progress (auto, plain, tty, quiet). Owned by the caller
- * (progress_view_free). Returns NULL and ERR_USAGE for another style. */
+/* A listener that draws to stderr in the style of --progress (auto, plain, tty, quiet, rawjson). Owned by the
+ * caller (progress_view_free). Returns NULL and ERR_USAGE for another style. */
 struct progress *progress_view_new(const char *style, struct err *err);
 /* Draw what is outstanding and free; accepts NULL. */
 void progress_view_free(struct progress *p);

@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/front.h"
 #include "cli/metadata.h"
+#include "cli/progress_json.h"
 #include "cli/step_flags.h"
 #include "dockerfile/parse.h"
 #include "oci/descriptor.h"
@@ -39,10 +40,10 @@ static const struct option_def options[] = {
 	{ OPTION_STRING, 0, "target", "STAGE", "build this stage (default the last)", &opt.target },
 	{ OPTION_LIST, 0, "build-arg", "K[=V]", "value of an ARG; without =V from the environment", &opt.build_args },
 	{ OPTION_LIST, 0, "label", "K=V", "add a label to the image", &opt.labels },
-	{ OPTION_LIST, 0, "secret", "SPEC", "id=ID[,src=FILE|,env=VAR]: for RUN --mount=type=secret; may be repeated",
+	{ OPTION_LIST, 0, "secret", "SPEC", "id=ID[,src=FILE|,env=VAR]: for RUN --mount=type=secret, or to fetch with; may be repeated",
 		&opt.secrets },
-	{ OPTION_LIST, 0, "ssh", "ID[=SOCKET]",
-		"an ssh agent for RUN --mount=type=ssh (default $SSH_AUTH_SOCK); may be repeated", &opt.ssh },
+	{ OPTION_LIST, 0, "ssh", "ID[=SOCKET|=KEY,...]",
+		"an ssh agent, or private keys, for RUN --mount=type=ssh (default $SSH_AUTH_SOCK)", &opt.ssh },
 	{ OPTION_STRING, 0, "storage", "KIND",
 		"root file systems of steps: auto, overlay, fuse or copy (default auto)", &opt.storage },
 	{ OPTION_FLAG, 0, "no-cache", NULL, "run every step anew", &opt.no_cache },
@@ -332,7 +333,12 @@ static int build(const struct build_options *o, struct session *s, struct progre
 	struct build_result result;
 	struct err err = ERR_INIT;
 	int rc = build_run(s, o, &result, &err);
+	const struct front_source source = { result.dockerfile_name, result.dockerfile_text.buf,
+		result.dockerfile_text.len };
+	bool told = progress_is_json(view);
 
+	if (told)
+		progress_json_warn(view, &result.lint, &source);
 	progress_view_free(view);
 	if (rc == 0 && opt.iidfile)
 		rc = write_iidfile(opt.iidfile, result.image.digest, &err);
@@ -341,11 +347,8 @@ static int build(const struct build_options *o, struct session *s, struct progre
 	if (rc == 0 && !writes_to_stdout(o))
 		printf("%s\n", result.image.digest);
 	log_debug("%llu objects written in folders of the store", (unsigned long long)result.files_written);
-	if (!opt.quiet)
-		front_print_summary(&result.lint,
-			&(const struct front_source){ result.dockerfile_name, result.dockerfile_text.buf,
-				result.dockerfile_text.len },
-			common.debug, stderr);
+	if (!opt.quiet && !told)
+		front_print_summary(&result.lint, &source, common.debug, stderr);
 	if (rc < 0)
 		explain(&result);
 	build_result_release(&result);

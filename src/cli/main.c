@@ -24,7 +24,7 @@ const struct option_def common_options[] = {
 		&common.root },
 	{ OPTION_STRING, 0, "isolation", "RUNG", "auto, direct, subid or single (default auto)",
 		&common.isolation },
-	{ OPTION_STRING, 0, "progress", "STYLE", "auto, plain, tty or quiet (default auto, $BUILDKIT_PROGRESS)",
+	{ OPTION_STRING, 0, "progress", "STYLE", "auto, plain, tty, quiet or rawjson (default auto, $BUILDKIT_PROGRESS)",
 		&common.progress },
 	{ OPTION_LIST, 0, "insecure-registry", "HOST", "speak to HOST[:PORT] without TLS", &common.insecure },
 	{ OPTION_FLAG, 0, "offline", NULL, "never reach for the network", &common.offline },

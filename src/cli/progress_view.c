@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "cli/cli.h"
+#include "cli/progress_json.h"
 
 #define REDRAW_NS 100000000ull /* live lines ten times a second */
 #define LINE_MAX_LEN 16384     /* a log line longer than that is cut into pieces */
@@ -320,20 +321,23 @@ static void quiet_event(struct progress *p, const struct progress_event *e)
 
 struct progress *progress_view_new(const char *style, struct err *err)
 {
-	struct view *v = xcalloc(1, sizeof(*v));
+	struct view *v;
 
 	if (!style || !*style)
 		style = getenv("BUILDKIT_PROGRESS");
 	if (!style || !*style || strcmp(style, "auto") == 0)
 		style = isatty(STDERR_FILENO) && !(getenv("TERM") && strcmp(getenv("TERM"), "dumb") == 0) ? "tty" :
 													    "plain";
+	if (strcmp(style, "rawjson") == 0)
+		return progress_json_new(stderr);
+	v = xcalloc(1, sizeof(*v));
 	v->progress.event = view_event;
 	v->tty = strcmp(style, "tty") == 0;
 	if (strcmp(style, "quiet") == 0)
 		v->progress.event = quiet_event;
 	else if (!v->tty && strcmp(style, "plain") != 0) {
 		free(v);
-		err_set(err, ERR_USAGE, "unknown progress style '%s': use auto, plain, tty or quiet", style);
+		err_set(err, ERR_USAGE, "unknown progress style '%s': use auto, plain, tty, quiet or rawjson", style);
 		return NULL;
 	}
 	if (v->tty && !isatty(STDERR_FILENO)) {
@@ -353,6 +357,10 @@ void progress_view_free(struct progress *p)
 
 	if (!v)
 		return;
+	if (progress_is_json(p)) {
+		progress_json_free(p);
+		return;
+	}
 	if (v->ticking) {
 		pthread_mutex_lock(&v->lock);
 		v->stop = true;

@@ -130,9 +130,10 @@ static int on_data(void *arg, const void *data, size_t n, struct err *err)
 	return 0;
 }
 
-static int status_error(const struct http_response *resp, const char *shown, struct err *err)
+/* What a server says that was sent a secret may be that secret: then its status has to do. */
+static int status_error(const struct http_response *resp, bool secret, const char *shown, struct err *err)
 {
-	auto_free char *text = http_error_text(resp);
+	auto_free char *text = secret ? xasprintf("%d", resp->status) : http_error_text(resp);
 	int status = resp->status;
 	enum err_kind kind = status == 404 || status == 410 ? ERR_NOT_FOUND :
 			     status == 401 || status == 403 ? ERR_DENIED :
@@ -194,6 +195,7 @@ static int try_once(struct http *http, struct download *d, const struct http_pol
 	req.url = d->o->url;
 	req.policy = policy;
 	req.range_from = d->have;
+	req.authorization = d->o->authorization;
 	req.more_headers = &headers;
 	req.resumes = true;
 	req.head = on_head;
@@ -209,7 +211,7 @@ static int try_once(struct http *http, struct download *d, const struct http_pol
 	}
 	if (resp.status == 416 && d->have > 0) /* it became shorter */
 		return restart(d, err) < 0 ? -1 : 1;
-	return resp.status == 200 || resp.status == 206 ? 0 : status_error(&resp, shown, err);
+	return resp.status == 200 || resp.status == 206 ? 0 : status_error(&resp, d->o->authorization, shown, err);
 }
 
 static int download(struct http *http, struct download *d, const struct http_policy *policy, const char *shown,

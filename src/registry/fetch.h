@@ -1,6 +1,6 @@
 /*
  * Plain files by HTTP: ADD of a URL, contexts and Dockerfiles that are one (spec/dockerfile.md 3.3.11, 5.3). Redirects,
- * addresses and retries follow the rules of http.h; no credentials are sent.
+ * addresses and retries follow the rules of http.h; credentials are those that the caller gives.
  */
 #ifndef WHITTLE_REGISTRY_FETCH_H
 #define WHITTLE_REGISTRY_FETCH_H
@@ -23,6 +23,7 @@ struct fetch_options {
 	const char *url;
 	const char *etag, *last_modified; /* of what the caller has: only what is new is sent. NULL: none */
 	uint64_t max;                     /* bytes at most; 0: FETCH_SIZE_MAX */
+	const char *authorization;        /* value of that header, for the origin of url and no other; NULL: none */
 	bool plain_ok;                    /* a redirect may go from https to http: the caller checks a digest */
 	void (*progress)(void *arg, uint64_t done, uint64_t total); /* total 0: not known; or NULL */
 	void *arg;

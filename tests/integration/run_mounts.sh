@@ -281,7 +281,7 @@ agents() {
 	chmod 777 "$scratch/$user/tmp/dead"
 	refuses 6 "an agent that is dead" ssh "ssh agent default at .* does not answer: Connection refused" \
 		--ssh "default=$scratch/$user/tmp/dead" --build-arg N=9
-	refuses 2 "a key instead of an agent" ssh 'ssh-add' --ssh "default=$scratch/secret"
+	refuses 1 "no agent" ssh 'chmod 600' --ssh "default=$scratch/secret"
 }
 
 hostile() {

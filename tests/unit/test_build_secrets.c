@@ -173,6 +173,7 @@ static void agents_are_sockets(void **state)
 	auto_free char *spec = xasprintf("key=%s", path);
 	auto_free char *key = file_of("id_rsa", "KEY", 3);
 	auto_free char *bad = xasprintf("k=%s", key);
+	auto_free char *several = xasprintf("k=%s,%s", key, path);
 	auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)state;
@@ -193,8 +194,16 @@ static void agents_are_sockets(void **state)
 	assert_int_equal(err.kind, ERR_NOT_FOUND);
 	err = (struct err)ERR_INIT;
 	assert_int_equal(agents_add(&a, bad, &err), -1);
-	assert_int_equal(err.kind, ERR_USAGE);
-	assert_non_null(strstr(err.msg, "ssh-add"));
+	assert_int_equal(err.kind, ERR_INPUT);
+	assert_non_null(strstr(err.msg, "is no private key"));
+	err = (struct err)ERR_INIT;
+	assert_int_equal(agents_add(&a, several, &err), -1);
+	assert_string_equal(err.msg, "ssh agent k: give one socket, or private keys alone");
+	err = (struct err)ERR_INIT;
+	assert_int_equal(agents_add(&a, "k=,", &err), -1);
+	assert_string_equal(err.msg, "ssh agent k: ',' names no file");
+	assert_int_equal(a.len, 3);
+	assert_null(agents_find(&a, "k")->socket);
 	err = (struct err)ERR_INIT;
 	assert_int_equal(agents_add(&a, "=x", &err), -1);
 	assert_string_equal(err.msg, "--ssh needs an id, such as default");
