@@ -1,11 +1,10 @@
 /*
- * Secrets that authenticate what a build fetches by HTTP: ADD of URLs and of git repositories, and
- * contexts that are one (dockerfile.md 3.3.11, 3.3.12). Which secret is meant, its id says:
+ * Secrets that authenticate what a build fetches by HTTP: ADD of URLs and of git repositories, and contexts that are one
+ * (dockerfile.md 3.3.11, 3.3.12). The id says for what a secret is; the first that is there counts:
  *
- *   HTTP_AUTH_TOKEN_<host>, HTTP_AUTH_HEADER_<host>          files; host without port; the token
- * comes first GIT_AUTH_HEADER.<host>, GIT_AUTH_TOKEN.<host>,           repositories, in this order;
- * host with the port that the URL GIT_AUTH_HEADER, GIT_AUTH_TOKEN                          spells
- * out
+ *   a file          HTTP_AUTH_TOKEN_<host>, HTTP_AUTH_HEADER_<host>; the host without its port
+ *   a repository    GIT_AUTH_HEADER.<host>, GIT_AUTH_TOKEN.<host>, GIT_AUTH_HEADER, GIT_AUTH_TOKEN; the host with the
+ *                   port that the URL spells out
  *
  * A header is sent as it is, a token as "Bearer" for files, as the password of x-access-token for
  * git. Over plain HTTP a secret goes to the loopback address only, and not by a proxy.
