@@ -50,10 +50,13 @@ void build_result_release(struct build_result *r)
 	memset(r, 0, sizeof(*r));
 }
 
-/* Copies that nobody enters become layers at once: in the form that the first output wants. */
+/*
+ * Copies that nobody enters become layers at once: in the form that the first output wants, but with all times as they
+ * are. No epoch is part of their keys, and one that was clamped to the epoch of today would serve every later build.
+ */
 static struct layer_want layer_wanted(const struct build_options *o)
 {
-	struct layer_want want = { .compression = COMPRESSION_ZSTD, .epoch = o->epoch };
+	struct layer_want want = { .compression = COMPRESSION_ZSTD, .epoch = LAYER_EPOCH_NONE };
 
 	for (size_t i = 0; i < o->noutputs; i++)
 		if (o->outputs[i].kind == OUTPUT_STORE || o->outputs[i].kind == OUTPUT_OCI ||
@@ -87,7 +90,7 @@ static int export_plan(struct session *s, const struct build_options *o, const s
 {
 	auto_free struct build_product *products = xcalloc(plan->ntargets, sizeof(*products));
 	struct export_options e = { .outputs = o->outputs, .noutputs = o->noutputs, .tags = &o->tags,
-		.epoch = o->epoch, .stdout_fd = STDOUT_FILENO, .annotations = &o->annotations };
+		.epoch = plan->epoch, .stdout_fd = STDOUT_FILENO, .annotations = &o->annotations };
 	int rc;
 
 	if (wants_index(o, &e.index_always, err) < 0)

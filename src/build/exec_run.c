@@ -13,6 +13,7 @@
 #include "build/solve.h"
 #include "build/step_host.h"
 #include "cross/qemu.h"
+#include "dockerfile/chars.h"
 #include "sandbox/diagnose.h"
 #include "sandbox/landlock.h"
 #include "store/snapshot.h"
@@ -70,17 +71,18 @@ static int step_failed(struct solver *s, const struct op *op, const struct step_
 	const struct strbuf *tail, struct err *err)
 {
 	auto_strbuf command = STRBUF_INIT;
+	char quoted[CHARS_QUOTE_SIZE]; /* cut below, so that the reason behind it is always seen */
 
 	for (size_t i = 0; i < op->step.argv.len; i++)
 		strbuf_printf(&command, "%s%s", i ? " " : "", op->step.argv.v[i]);
+	chars_quote(quoted, command.buf, command.len);
 	if (oom)
-		err_set(err, ERR_OOM, "process \"%.800s\" was killed: out of memory (exit code %d)", command.buf,
-			r->status);
+		err_set(err, ERR_OOM, "process %.1200s was killed: out of memory (exit code %d)", quoted, r->status);
 	else if (r->killed)
-		err_set(err, ERR_STEP, "process \"%.800s\" was killed by signal %d", command.buf, r->status - 128);
+		err_set(err, ERR_STEP, "process %.1200s was killed by signal %d", quoted, r->status - 128);
 	else
-		err_set(err, ERR_STEP, "process \"%.800s\" did not complete successfully: exit code: %d",
-			command.buf, r->status);
+		err_set(err, ERR_STEP, "process %.1200s did not complete successfully: exit code: %d", quoted,
+			r->status);
 	pthread_mutex_lock(&s->lock);
 	if (!s->failed) {
 		s->result->step_status = r->status;

@@ -251,13 +251,13 @@ static const char *layer_media_type(const struct layer_form *form)
 }
 
 static int make_image(struct session *s, const struct build_product *p, const struct export_options *options,
-	struct made_image *made, struct err *err)
+	int64_t epoch, struct made_image *made, struct err *err)
 {
 	auto_manifest m = MANIFEST_INIT;
 	auto_strbuf text = STRBUF_INIT;
 	char digest[DIGEST_STR_SIZE];
 
-	if (make_config(s, p, options->epoch, made, &m.config, err) < 0)
+	if (make_config(s, p, epoch, made, &m.config, err) < 0)
 		return -1;
 	if (options->annotations)
 		annotations_apply(options->annotations, ANNOTATION_MANIFEST, &p->platform, &m.annotations);
@@ -313,7 +313,7 @@ int made_set_make(struct session *s, const struct build_product *products, size_
 	if (make_layers(s, products, n, set, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (make_image(s, &products[i], options, &set->images[i], err) < 0)
+		if (make_image(s, &products[i], options, set->want.epoch, &set->images[i], err) < 0)
 			return -1;
 	if (n > 1 || options->index_always)
 		return make_index(s, products, options, set, err);
@@ -369,8 +369,8 @@ static void plan_sets(struct export *e)
 
 	for (size_t i = 0; i < o->noutputs; i++) {
 		const struct output *out = &o->outputs[i];
-		struct layer_want want = { .compression = out->compression, .level = out->level, .epoch = o->epoch,
-			.force = out->force_compression };
+		struct layer_want want = { .compression = out->compression, .level = out->level,
+			.epoch = output_epoch(out, o->epoch), .force = out->force_compression };
 
 		if (output_is_image(out))
 			e->set_of[i] = find_set(e, &want);

@@ -19,6 +19,8 @@ enum output_kind {
 	OUTPUT_REGISTRY, /* push */
 };
 
+#define EPOCH_MAX (1ull << 40) /* seconds of a SOURCE_DATE_EPOCH: more than anyone means */
+
 struct output {
 	enum output_kind kind;
 	char *dest;       /* path, "-" or NULL */
@@ -29,7 +31,15 @@ struct output {
 	int level;        /* 0: default */
 	bool force_compression;
 	bool rewrite_timestamp;
+	bool epoch_set;   /* source-date-epoch: */
+	int64_t epoch;    /* in place of that of the build; LAYER_EPOCH_NONE: none */
 };
+
+/* The SOURCE_DATE_EPOCH of what is written there. */
+static inline int64_t output_epoch(const struct output *o, int64_t of_build)
+{
+	return o->epoch_set ? o->epoch : of_build;
+}
 
 /*
  * Parse the value of one -o option: "type=oci,dest=F,compression=gzip,...", a bare path (local) or "-"

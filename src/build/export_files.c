@@ -407,7 +407,7 @@ static int write_file(struct session *s, const struct output *o, const struct st
 	else if (rc == 0 && o->kind == OUTPUT_DOCKER)
 		rc = write_docker(s, &set->images[0], names, f.fd, err);
 	else if (rc == 0)
-		rc = write_tree(s, &products[0], f.fd, false, options->epoch, err);
+		rc = write_tree(s, &products[0], f.fd, false, output_epoch(o, options->epoch), err);
 	if (rc == 0)
 		rc = out_file_commit(&f, o->dest, err);
 	out_file_release(&f);
@@ -436,7 +436,7 @@ static int write_output(struct session *s, const struct output *o, const struct 
 		return err_set(err, ERR_USAGE, "%s exporter does not support several platforms",
 			output_kind_name(o->kind));
 	if (o->kind == OUTPUT_LOCAL)
-		return write_locals(s, o, products, n, options->epoch, err);
+		return write_locals(s, o, products, n, output_epoch(o, options->epoch), err);
 	if (o->kind == OUTPUT_OCI && !o->tar)
 		return layout_write(AT_FDCWD, o->dest, &set->top, names, open_blob, s, err);
 	return write_file(s, o, names, products, set, options, err);

@@ -181,6 +181,17 @@ static int set_rewrite(struct output *o, const char *key, const char *value, str
 	return parse_bool(key, value, &o->rewrite_timestamp, err);
 }
 
+static int set_epoch(struct output *o, const char *key, const char *value, struct err *err)
+{
+	uint64_t seconds = 0;
+
+	if (*value && parse_u64(value, 0, EPOCH_MAX, &seconds) < 0)
+		return err_set(err, ERR_USAGE, "invalid value '%s' for %s: seconds since 1970, or nothing", value, key);
+	o->epoch_set = true;
+	o->epoch = *value ? (int64_t)seconds : LAYER_EPOCH_NONE;
+	return 0;
+}
+
 static int check_mediatypes(struct output *o, const char *key, const char *value, struct err *err)
 {
 	bool oci;
@@ -211,6 +222,7 @@ static const struct attribute {
 	{ "compression-level", LAYERED, set_level },
 	{ "force-compression", LAYERED, set_force },
 	{ "rewrite-timestamp", IMAGES, set_rewrite },
+	{ "source-date-epoch", IMAGES | FILES, set_epoch },
 	{ "oci-mediatypes", IMAGES, check_mediatypes },
 };
 

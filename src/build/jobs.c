@@ -471,11 +471,12 @@ void tree_put(const struct tree_request *r, struct strbuf *p)
 	wire_put_str(p, r->scratch);
 }
 
-/* Put the owner and the device node that the indexes record in place of what is on disk. */
+/* Put the owner and the device node that the indexes record in place of what is on disk, and the time of the epoch. */
 struct owner_sink {
 	struct tree_sink sink;
 	struct tree_sink *next;
 	const struct tree_chain *chain;
+	int64_t epoch;
 };
 
 static int owner_entry(struct tree_sink *s, const struct tree_entry *e, struct err *err)
@@ -491,6 +492,10 @@ static int owner_entry(struct tree_sink *s, const struct tree_entry *e, struct e
 			copy.major = have.major;
 			copy.minor = have.minor;
 		}
+	}
+	if (o->epoch != LAYER_EPOCH_NONE) {
+		copy.mtime = o->epoch;
+		copy.mtime_ns = 0;
 	}
 	return o->next->entry(o->next, &copy, err);
 }
@@ -516,11 +521,11 @@ static int tree_run(struct job *job, struct err *err)
 	auto_strv folders = STRV_INIT;
 	auto_strv indexes = STRV_INIT;
 	struct folder_walk_options walk = { .plain = true, .root_entry = true };
-	struct layer_write_options out = { .compression = COMPRESSION_NONE };
+	struct layer_write_options out = { .compression = COMPRESSION_NONE, .epoch = LAYER_EPOCH_NONE };
 	struct folder_writer_options files = { .plain = true, .xattr_errors_ok = true };
 	AUTO(layer_writer_free) struct layer_writer *tar = NULL;
 	AUTO(folder_writer_free) struct folder_writer *folder = NULL;
-	struct owner_sink owner = { { owner_entry, owner_data, owner_finish }, NULL, &chain };
+	struct owner_sink owner = { { owner_entry, owner_data, owner_finish }, .chain = &chain };
 	auto_fd int merged = -1;
 	auto_strbuf nothing = STRBUF_INIT;
 	bool as_folder;
@@ -530,7 +535,7 @@ static int tree_run(struct job *job, struct err *err)
 	wire_get_strv(&w, &folders);
 	wire_get_strv(&w, &indexes);
 	as_folder = wire_get_u64(&w) != 0;
-	out.epoch = (int64_t)wire_get_u64(&w);
+	owner.epoch = (int64_t)wire_get_u64(&w);
 	storage = (enum storage)wire_get_u64(&w);
 	auto_free char *scratch = wire_get_str(&w);
 	if (!wire_done(&w) || job->nfds != 1)

@@ -85,7 +85,7 @@ void remove_put(const struct strv *names, struct strbuf *payload);
 struct tree_request {
 	const struct strv *folders, *indexes;
 	bool as_folder;
-	int64_t epoch; /* clamp, or LAYER_EPOCH_NONE */
+	int64_t epoch; /* the time of every entry, or LAYER_EPOCH_NONE: its own (dockerfile.md 6.7.5) */
 	enum storage storage; /* of the view of several folders, with its scratch (sandbox/root.h) */
 	const char *scratch;
 };

@@ -7,6 +7,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/wire.h"
 #include "build/plan_context.h"
@@ -341,8 +342,7 @@ void plan_start_config(struct stage_state *st, const struct resolved_image *imag
 	st->config.platform = st->platform;
 	free(st->config.created);
 	st->config.created = NULL;
-	if (!strv_env_get(&st->config.env, "PATH"))
-		strv_env_set(&st->config.env, "PATH", CONFIG_DEFAULT_PATH);
+	config_default_path(&st->config);
 	strv_copy(&st->env, &st->config.env);
 }
 
@@ -481,6 +481,35 @@ static int set_globals(struct planner *p, struct err *err)
 	return 0;
 }
 
+static const struct instruction *global_arg(const struct planner *p, const char *name)
+{
+	for (size_t i = 0; i < p->df->nglobal_args; i++)
+		for (size_t k = 0; k < p->df->global_args[i].nkeys; k++)
+			if (strcmp(p->df->global_args[i].keys[k], name) == 0)
+				return &p->df->global_args[i];
+	return NULL;
+}
+
+/* The build argument, which the options hold as a number, else the default of a global ARG; empty is none (6.7). */
+static int set_epoch(struct planner *p, struct err *err)
+{
+	const struct instruction *arg = global_arg(p, "SOURCE_DATE_EPOCH");
+	const char *text = arg ? strv_env_get(&p->globals, "SOURCE_DATE_EPOCH") : NULL;
+	uint64_t seconds;
+
+	p->plan->epoch = p->options->epoch;
+	if (!plan_build_arg(p, "SOURCE_DATE_EPOCH") && text && *text) {
+		if (parse_u64(text, 0, EPOCH_MAX, &seconds) < 0) {
+			err_set(err, ERR_DOCKERFILE, "invalid SOURCE_DATE_EPOCH: %.200s", text);
+			return fail_at(p, arg, err);
+		}
+		p->plan->epoch = (int64_t)seconds;
+	}
+	if (p->plan->epoch != LAYER_EPOCH_NONE)
+		p->now = p->plan->epoch;
+	return 0;
+}
+
 /* ---- the plan ---- */
 
 static void release_stages(struct planner *p)
@@ -502,6 +531,8 @@ static int plan_target(struct planner *p, const struct platform *platform, size_
 	p->target = *platform;
 	p->stages = xcalloc(p->df->nstages, sizeof(*p->stages));
 	rc = set_globals(p, err);
+	if (rc == 0)
+		rc = set_epoch(p, err);
 	if (rc == 0)
 		rc = plan_stage(p, target, err);
 	if (rc == 0) {
@@ -527,7 +558,8 @@ int plan_make(struct session *s, const struct build_options *options, const stru
 	platform_host(&p.build_platform);
 	host = p.build_platform;
 	p.show_platform = options->nplatforms > 1;
-	p.now = options->epoch != LAYER_EPOCH_NONE ? options->epoch : clock_wall();
+	ret->epoch = LAYER_EPOCH_NONE;
+	p.now = clock_wall();
 	target = stages_find_target(df, options->target, err);
 	rc = target < 0 ? -1 : stages_check(df, NULL, loc, err);
 	ret->targets = xcalloc(options->nplatforms + 1, sizeof(*ret->targets));

@@ -16,6 +16,7 @@ struct plan_target {
 struct plan {
 	struct op *first; /* all operations, inputs first */
 	struct op *last;
+	int64_t epoch;    /* SOURCE_DATE_EPOCH of the options or of a global ARG, or LAYER_EPOCH_NONE */
 	struct plan_target *targets; /* one per platform, in the order asked for */
 	size_t ntargets;
 	struct origin *origins;             /* what its ADDs fetch */

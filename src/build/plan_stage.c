@@ -101,16 +101,24 @@ static int expand_flag(struct planner *p, struct stage_state *st, const struct i
 	return 0;
 }
 
+static void add_words(struct strv *ret, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		strv_add(ret, words[i]);
+}
+
 /* The exec form as it stands, the shell form behind the SHELL of the stage. */
 static void command_line(const struct stage_state *st, const struct instruction *in, struct strv *ret)
 {
+	static const char *const shell[] = { "/bin/sh", "-c" }, *const windows[] = { "cmd", "/S", "/C" };
+
 	if (!in->json) {
-		if (st->config.shell_set && st->config.shell.len) {
+		if (st->config.shell_set && st->config.shell.len)
 			strv_add_all(ret, &st->config.shell);
-		} else {
-			strv_add(ret, "/bin/sh");
-			strv_add(ret, "-c");
-		}
+		else if (strcmp(st->platform.os, "windows") == 0)
+			add_words(ret, windows, 3);
+		else
+			add_words(ret, shell, 2);
 	}
 	for (size_t i = 0; i < in->nargs; i++)
 		strv_add(ret, in->args[i]);

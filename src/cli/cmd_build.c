@@ -152,7 +152,7 @@ static int set_epoch(struct build_options *o, struct err *err)
 
 	if (!text || !*text)
 		return 0;
-	if (parse_u64(text, 0, 1ull << 40, &seconds) < 0)
+	if (parse_u64(text, 0, EPOCH_MAX, &seconds) < 0)
 		return err_set(err, ERR_USAGE, "invalid SOURCE_DATE_EPOCH: %s", text);
 	o->epoch = (int64_t)seconds;
 	return 0;

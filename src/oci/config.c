@@ -362,11 +362,17 @@ void config_release(struct image_config *c)
 	*c = (struct image_config)IMAGE_CONFIG_INIT;
 }
 
+void config_default_path(struct image_config *c)
+{
+	if (strcmp(c->platform.os, "windows") != 0 && !strv_env_get(&c->env, "PATH"))
+		strv_env_set(&c->env, "PATH", CONFIG_DEFAULT_PATH);
+}
+
 void config_init_scratch(const struct platform *platform, struct image_config *ret)
 {
 	*ret = (struct image_config){.platform = *platform};
 	ret->working_dir = xstrdup("/");
-	strv_add(&ret->env, "PATH=" CONFIG_DEFAULT_PATH);
+	config_default_path(ret);
 }
 
 void config_history_add(struct image_config *c, const char *created, const char *created_by,

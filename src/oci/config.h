@@ -81,6 +81,8 @@ void config_format(const struct image_config *c, struct strbuf *sb);
 void config_copy(const struct image_config *c, struct image_config *ret);
 /* Free the parts; usable on IMAGE_CONFIG_INIT and twice. */
 void config_release(struct image_config *c);
+/* Give c the default PATH if it has none; Windows finds its programs without (dockerfile.md 6.1). */
+void config_default_path(struct image_config *c);
 /* A new config for FROM scratch (dockerfile.md 6.1): the platform, the default PATH, WorkingDir
  * "/". *ret is overwritten. */
 void config_init_scratch(const struct platform *platform, struct image_config *ret);

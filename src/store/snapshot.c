@@ -577,8 +577,8 @@ bool snapshot_any_layer(struct store *store, int64_t id, struct layer_form *ret)
 	auto_stmt stmt = NULL;
 
 	stmt = db_query(store, &err,
-		LAYER_COLUMNS "WHERE snapshot = ?1 ORDER BY level = ?2 DESC, seq DESC", "ii", id,
-		(int64_t)LAYER_LEVEL_SOURCE);
+		LAYER_COLUMNS "WHERE snapshot = ?1 ORDER BY level = ?2 DESC, epoch = ?3 DESC, seq DESC", "iii", id,
+		(int64_t)LAYER_LEVEL_SOURCE, LAYER_EPOCH_NONE);
 	return first_with_blob(store, stmt, ret);
 }
 

@@ -146,7 +146,7 @@ int snapshot_add_layer(struct store *store, int64_t id, const struct layer_form 
  */
 bool snapshot_find_layer(struct store *store, int64_t id, const char *compression, int level,
 	int64_t epoch, struct layer_form *ret);
-/* The same for any layer form with its blob: a source form first, else the newest. */
+/* The same for any layer form with its blob: a source form first, then one whose times no epoch changed, else the newest. */
 bool snapshot_any_layer(struct store *store, int64_t id, struct layer_form *ret);
 
 /*

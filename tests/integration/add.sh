@@ -1,5 +1,5 @@
 #!/bin/bash
-# ADD of URLs, of git repositories and of archives (dockerfile.md 3.3.10 to 3.3.12; numbers are its facts).
+# ADD of URLs, of git repositories and of archives (dockerfile.md 3.3.10 to 3.3.12).
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/web.sh
@@ -52,11 +52,11 @@ for user in "${users[@]}"; do
 		"ADD $url/plain/f /i"
 	builds "$user: ADD of URLs" t || continue
 	is "$(line_of /d/f)" "/d/f file 0600 0:0 $(digest_of "$web/f") @1577934245" \
-		"$user: mode 0600, owner root, the time of Last-Modified (171, 177)"
-	like "$(line_of '/d/a b')" 'file 0600' "$user: the name is decoded, without the query (293, 294)"
+		"$user: mode 0600, owner root, the time of Last-Modified (facts 171, 177)"
+	like "$(line_of '/d/a b')" 'file 0600' "$user: the name is decoded, without the query (facts 293, 294)"
 	like "$(line_of /e)" "$(digest_of "$web/f")" "$user: a redirect is followed"
-	like "$(line_of /dest/__unnamed__)" 'file 0600' "$user: a URL without a name (170)"
-	like "$(line_of /new/parent/g)" 'file 0751 100:200' "$user: --chown and --chmod (177)"
+	like "$(line_of /dest/__unnamed__)" 'file 0600' "$user: a URL without a name (fact 170)"
+	like "$(line_of /new/parent/g)" 'file 0751 100:200' "$user: --chown and --chmod (fact 177)"
 	like "$(line_of /new/parent)" 'dir 0751 100:200' "$user: of the folders that are made too"
 	like "$(line_of /h)" 'file 0740' "$user: a symbolic mode from a variable, on top of 0600"
 	like "$(line_of /i)" '@0$' "$user: no Last-Modified is 1970"
@@ -65,7 +65,7 @@ for user in "${users[@]}"; do
 	builds "$user: the same again" t
 	is "$(requests_for ' 200$')" 1 "$user: only what has no validator is sent again"
 	is "$(requests_for ' 304$')" 4 "$user: everything else is asked about"
-	is "$(grep -c CACHED <<<"$err")" 6 "$user: and all of it is cached (171)"
+	is "$(grep -c CACHED <<<"$err")" 6 "$user: and all of it is cached (fact 171)"
 done
 user=$U
 
@@ -139,12 +139,12 @@ is "$(ls "$scratch/$U/store/tmp")" "" "nor a file"
 echo sum >"$web/s"
 sum=$(digest_of "$web/s")
 add "ADD --checksum=sha256:$sum $url/s /s"
-builds "--checksum that is right (176)" t
+builds "--checksum that is right (fact 176)" t
 forget_requests
 builds "again" t
 is "$(requests_for .)" 0 "asks nobody: the checksum says it all"
 add "ARG D=sha256:$sum" "ARG L=$url/s" "ADD --checksum=\${D} \${L} /s"
-builds "--checksum and URL from variables (77)" t
+builds "--checksum and URL from variables (fact 77)" t
 for bits in 384 512; do
 	add "ADD --checksum=sha$bits:$("sha${bits}sum" "$web/s" | cut -d' ' -f1) $url/s /s$bits"
 	builds "--checksum=sha$bits" t
@@ -159,8 +159,8 @@ refuses 3 'invalid checksum digest format' "too few digits" "ADD --checksum=sha2
 echo local >t/local
 refuses 3 'requires HTTP\(S\) or Git sources' "of a local file" "ADD --checksum=sha256:$sum local /s"
 refuses 3 "can't be specified for multiple sources" "of two sources" "ADD --checksum=sha256:$sum $url/s $url/f /s/"
-refuses 3 "can't be a URL for COPY" "COPY of a URL (185)" "COPY $url/s /s"
-refuses 3 "can't be a git ref for COPY" "COPY of a repository (185)" "COPY $url/x.git /s"
+refuses 3 "can't be a URL for COPY" "COPY of a URL (fact 185)" "COPY $url/s /s"
+refuses 3 "can't be a git ref for COPY" "COPY of a repository (fact 185)" "COPY $url/x.git /s"
 
 # --- archives -----------------------------------------------------------------------------------------
 rm -rf src && mkdir -p src/in/deep
@@ -182,12 +182,12 @@ for kind in "" .gz .bz2 .xz .zst; do
 		add "ADD t.tar$kind /to" "ADD --unpack=false t.tar$kind /kept/" "COPY t.tar$kind /copied/" \
 			"ADD --chown=100:200 t.tar$kind /out/"
 		builds "$user: ADD of t.tar$kind" t || continue
-		is "$(line_of /to/in/one | cut -d' ' -f2-4)" "file 0644 7:8" "$user: t.tar$kind is unpacked (168)"
+		is "$(line_of /to/in/one | cut -d' ' -f2-4)" "file 0644 7:8" "$user: t.tar$kind is unpacked (fact 168)"
 		like "$(line_of /to/in/deep/two)" 'file 4755 7:8' "$user: with its modes"
 		like "$(line_of /to/in/hard)" '= /to/in|/to/in/hard' "$user: and hard links"
-		like "$(line_of "/kept/t.tar$kind")" "$(digest_of "t/t.tar$kind")" "$user: --unpack=false keeps it (168)"
+		like "$(line_of "/kept/t.tar$kind")" "$(digest_of "t/t.tar$kind")" "$user: --unpack=false keeps it (fact 168)"
 		like "$(line_of "/copied/t.tar$kind")" "$(digest_of "t/t.tar$kind")" "$user: so does COPY"
-		like "$(line_of /out/in/one)" 'file 0[0-9]* 100:200' "$user: --chown goes to the entries (172)"
+		like "$(line_of /out/in/one)" 'file 0[0-9]* 100:200' "$user: --chown goes to the entries (fact 172)"
 		like "$(line_of /out)" 'dir 0755 100:200' "$user: and to the folder"
 	done
 done
@@ -202,9 +202,9 @@ cp t/t.tar.xz t/t.tar.gz "$web/"
 add "ADD $url/t.tar.gz /newname.tar.gz" "ADD $url/t.tar.gz /d/" "ADD --unpack=true $url/t.tar.gz /u" \
 	"ADD --unpack=true --chown=3:4 $url/t.tar.xz /v"
 builds "ADD of the URL of an archive" t
-like "$(line_of /newname.tar.gz)" "$(digest_of t/t.tar.gz)" "is no unpacking, and may rename (169)"
+like "$(line_of /newname.tar.gz)" "$(digest_of t/t.tar.gz)" "is no unpacking, and may rename (fact 169)"
 like "$(line_of /d/t.tar.gz)" "file 0600" "nor in a folder"
-like "$(line_of /u/in/deep/two)" 'file 4755 7:8' "--unpack=true unpacks (169)"
+like "$(line_of /u/in/deep/two)" 'file 4755 7:8' "--unpack=true unpacks (fact 169)"
 like "$(line_of /v/in/one)" ' 3:4 ' "with --chown"
 
 : >t/empty.tar
@@ -212,29 +212,29 @@ head -c 100000 /dev/zero | gzip >t/zero.gz
 head -c 3000 /dev/urandom >t/torn.raw && { printf 'BZh91AY&SY'; cat t/torn.raw; } >t/torn.bz2
 add "ADD empty.tar zero.gz torn.bz2 /d/"
 builds "ADD of what is no archive" t
-like "$(line_of /d/empty.tar)" file "an empty file is copied (289)"
-like "$(line_of /d/zero.gz)" "$(digest_of t/zero.gz)" "a gzip of something else is copied as it is (290)"
+like "$(line_of /d/empty.tar)" file "an empty file is copied (fact 289)"
+like "$(line_of /d/zero.gz)" "$(digest_of t/zero.gz)" "a gzip of something else is copied as it is (fact 290)"
 like "$(line_of /d/torn.bz2)" "$(digest_of t/torn.bz2)" "so is a broken stream"
 tar -C src -cf t/a.tar in/one && tar -C src -cf t/b.tar in/deep
 add "ADD *.tar /dest" && rm t/t.tar t/empty.tar
 builds "ADD of a pattern" t
-is "$(grep -cE '^/dest/in/(one|deep/two) ' "$tree")" 2 "unpacks all that it matches (173)"
+is "$(grep -cE '^/dest/in/(one|deep/two) ' "$tree")" 2 "unpacks all that it matches (fact 173)"
 
 # parents that the archive leaves out; a folder replaced by a file; a link met on the way
 tar -C src --owner=7 --group=8 -cf t/p.tar in/deep/two
 add "ADD --chown=1:1 p.tar /d/"
 builds "an archive without its folders" t
-like "$(line_of /d/in/deep)" 'dir 0755 0:0' "they are made, for root in spite of --chown (174, 292)"
+like "$(line_of /d/in/deep)" 'dir 0755 0:0' "they are made, for root in spite of --chown (facts 174, 292)"
 mkdir -p one/x/y two && echo f >one/x/y/z && echo x >two/x
 tar -C one -cf t/one.tar x && tar -C two -cf t/two.tar x
 add "ADD one.tar /d/" "ADD two.tar /d/"
 builds "an archive with a file over a folder" t
-like "$(line_of /d/x)" file "replaces it with all below it (291)"
+like "$(line_of /d/x)" file "replaces it with all below it (fact 291)"
 rm -rf three four && mkdir -p three/var four/var/run && ln -s /run three/var/run && echo x >four/var/run/x
 tar -C three -cf t/three.tar var && tar -C four -cf t/four.tar var/run/x
 add "ADD three.tar /" "ADD four.tar /"
 builds "an archive through a link that an earlier one brought" t
-like "$(line_of /run/x)" file "lands where the link leads (175)"
+like "$(line_of /run/x)" file "lands where the link leads (fact 175)"
 
 # --- hostile archives -----------------------------------------------------------------------------------
 /usr/bin/python3 - t <<'END'
@@ -298,13 +298,13 @@ for user in "${users[@]}"; do
 /x/sub/b file 0644 0:0 $(printf 'b\n' | sha256sum | cut -d' ' -f1) @1612325106
 /x/sub/dir dir 0755 0:0 @1612325106
 /x/sub/dir/c file 0644 0:0 $(printf 'c\n' | sha256sum | cut -d' ' -f1) @1612325106
-/x/up link 0777 0:0 -> ../../../../../../../.. @1612325106" "$user: a tag, without .git, with the time of the commit (178)"
+/x/up link 0777 0:0 -> ../../../../../../../.. @1612325106" "$user: a tag, without .git, with the time of the commit (fact 178)"
 	is "$(cat_in "$layout" /y/a)" a2 "$user: without a ref, what HEAD names"
 	is "$(cat_in "$layout" /dumb/a)" a "$user: from a server of plain files"
-	like "$(line_of /k/.git/HEAD)" 'file 0644 5:6' "$user: --keep-git-dir keeps it, with --chown (179)"
+	like "$(line_of /k/.git/HEAD)" 'file 0644 5:6' "$user: --keep-git-dir keeps it, with --chown (fact 179)"
 	rootfs=$(dest "$user" rootfs)
 	w "$user" build --progress plain -o "type=local,dest=$rootfs" t
-	is "$(git -c safe.directory='*' -C "$rootfs/k" status --porcelain 2>&1)" "" "$user: and git finds nothing changed (179)"
+	is "$(git -c safe.directory='*' -C "$rootfs/k" status --porcelain 2>&1)" "" "$user: and git finds nothing changed (fact 179)"
 	builds "$user: the same again" t
 	is "$(grep -c CACHED <<<"$err")" 4 "$user: is cached"
 done
@@ -315,7 +315,7 @@ ref() {
 	add "ADD $url/git/r.git$1 /x"
 	builds "$3" t && is "$(cat_in "$layout" /x/a)" "$2" "$3: the right tree"
 }
-ref "#other" a "a branch (182)"
+ref "#other" a "a branch (fact 182)"
 ref "#refs/tags/v0.0.1" a "a full ref"
 ref "#$first" a "a commit"
 ref "?ref=v0.0.1" a "?ref="
@@ -326,20 +326,20 @@ ref "?commit=$second" a2 "?commit= alone"
 ref "?branch=other&commit=${first:0:8}" a "?commit= with the start of a hash"
 ref "?tag=v0.0.2&checksum=$annotated" a "?checksum= of the tag object"
 add "ADD $url/git/r.git#main:sub /x"
-builds "#ref:subdir (182)" t && like "$(line_of /x/dir/c)" file "#ref:subdir: its contents"
+builds "#ref:subdir (fact 182)" t && like "$(line_of /x/dir/c)" file "#ref:subdir: its contents"
 add "ADD $url/git/r.git?subdir=sub/dir /x"
 builds "?subdir=" t && like "$(line_of /x/c)" file "?subdir=: its contents"
 add "ADD --checksum=$first $url/git/r.git#v0.0.1 /x"
-builds "--checksum of the commit" t && like "$err" 'CACHED' "is cached from before it had one (181)"
+builds "--checksum of the commit" t && like "$err" 'CACHED' "is cached from before it had one (fact 181)"
 add "ADD --checksum=${first:0:10} $url/git/r.git#v0.0.1 /x"
 builds "--checksum of its start" t
 
-refuses 1 'expected checksum to match' "--checksum of another commit (180)" "ADD --checksum=$second $url/git/r.git#v0.0.1 /x"
-refuses 3 'expected hex commit hash' "--checksum of garbage (180)" "ADD --checksum=zzz $url/git/r.git /x"
-refuses 1 'expected checksum to match' "?commit= of another (182)" "ADD $url/git/r.git?branch=other&commit=${second:0:8} /x"
-refuses 6 'does not contain ref' "a branch that is a tag (182)" "ADD $url/git/r.git?branch=v0.0.1 /x"
-refuses 6 'does not contain ref' "a short hash as ref (182)" "ADD $url/git/r.git#${first:0:8} /x"
-refuses 3 'ref conflicts' "two refs (182)" "ADD $url/git/r.git?ref=main#other /x"
+refuses 1 'expected checksum to match' "--checksum of another commit (fact 180)" "ADD --checksum=$second $url/git/r.git#v0.0.1 /x"
+refuses 3 'expected hex commit hash' "--checksum of garbage (fact 180)" "ADD --checksum=zzz $url/git/r.git /x"
+refuses 1 'expected checksum to match' "?commit= of another (fact 182)" "ADD $url/git/r.git?branch=other&commit=${second:0:8} /x"
+refuses 6 'does not contain ref' "a branch that is a tag (fact 182)" "ADD $url/git/r.git?branch=v0.0.1 /x"
+refuses 6 'does not contain ref' "a short hash as ref (fact 182)" "ADD $url/git/r.git#${first:0:8} /x"
+refuses 3 'ref conflicts' "two refs (fact 182)" "ADD $url/git/r.git?ref=main#other /x"
 refuses 3 'branch conflicts with tag' "a branch and a tag" "ADD $url/git/r.git?branch=main&tag=v0.0.1 /x"
 refuses 3 'has no value' "a query without a value" "ADD $url/git/r.git?ref= /x"
 refuses 3 'has multiple values' "a query given twice" "ADD $url/git/r.git?subdir=a&subdir=b /x"
@@ -356,7 +356,7 @@ g m/inner checkout -q "$first"
 commit m >/dev/null
 publish m
 add "ADD $url/git/m.git /with" "ADD $url/git/m.git?submodules=false /without"
-builds "a repository with a submodule (183)" t
+builds "a repository with a submodule (fact 183)" t
 like "$(line_of /with/inner/a)" file "it is checked out"
 is "$(grep -c '\.git ' "$tree")" 0 "and leaves no .git"
 is "$(grep -c '^/without/inner/a ' "$tree")" 0 "submodules=false leaves it out"
@@ -365,7 +365,7 @@ echo s256 >s/f
 hash=$(commit s)
 publish s
 add "ADD $url/git/s.git /x" "ADD --checksum=$hash $url/git/s.git#$hash /y"
-builds "a repository with SHA-256 (184)" t && is "$(cat_in "$layout" /x/f)$(cat_in "$layout" /y/f)" s256s256 "its files"
+builds "a repository with SHA-256 (fact 184)" t && is "$(cat_in "$layout" /x/f)$(cat_in "$layout" /y/f)" s256s256 "its files"
 
 # --- hostile repositories (sandbox.md section 8, rows 35 and 36) ----------------------------------------------
 refuses 1 'symbolic link' "a subdir that is a link out (35)" "ADD $url/git/r.git#main:out /x"

@@ -150,7 +150,7 @@ if [ -n "$as_root" ] || [ ! -r shut/cannot-read ]; then
 	isnt "$status" 0 "a context file that cannot be read"
 	like "$err" 'cannot-read.*[Pp]ermission denied' "it is named with the reason"
 	echo cannot-read >shut/.dockerignore
-	runs "left out by .dockerignore it does no harm" "$U" build shut
+	runs "left out by .dockerignore it does no harm (fact 286)" "$U" build shut
 fi
 context nobase <<<$'FROM localhost:9/never/there:1\nRUN true'
 w "$U" build --progress plain nobase

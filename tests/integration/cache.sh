@@ -82,7 +82,7 @@ b "after a rename" two
 ok "the COPY that selects the file misses" ran ran-second
 
 b "--no-cache" two --no-cache
-ok "runs the first step" ran ran-first
+ok "runs the first step (fact 256)" ran ran-first
 ok "runs the last step" ran ran-final
 b "--no-cache-filter" two --no-cache-filter builder
 ok "runs that stage" ran ran-first

@@ -92,15 +92,15 @@ fails 2 "BUILDKIT_MULTI_PLATFORM=0 for several platforms" "$U" build "${oci[@]}"
 
 # --- build arguments ----------------------------------------------------------------------------------------
 fresh
-runs "build arguments that nobody asks for (85)" "$U" build --progress plain "${oci[@]}" --build-arg used=1 \
+runs "build arguments that nobody asks for (fact 85)" "$U" build --progress plain "${oci[@]}" --build-arg used=1 \
 	--build-arg nobody=2 --build-arg neither=3 --build-arg http_proxy=x --build-arg BUILDKIT_INLINE_CACHE=1 c
 like "$err" '\[Warning\] One or more build-args \[nobody neither\] were not consumed' "are warned of, and no others"
 is "$(cat_in "$lay" /f)" 1 "the one that is declared counts"
 fresh
-runs "an argument of the environment that is unset (295)" "$U" build "${oci[@]}" --build-arg used c
+runs "an argument of the environment that is unset (fact 295)" "$U" build "${oci[@]}" --build-arg used c
 is "$(cat_in "$lay" /f)" default "leaves the default"
 fresh
-runs "an empty one (296)" "$U" build "${oci[@]}" --build-arg used= c
+runs "an empty one (fact 296)" "$U" build "${oci[@]}" --build-arg used= c
 is "$(cat_in "$lay" /f)" "" "overrides it"
 fresh
 runs "--timestamp" "$U" build "${oci[@]}" --timestamp 1234567890 c
@@ -133,6 +133,6 @@ COPY --from=two /y /y
 END
 w "$U" build --progress plain stages
 runs "--no-cache-filter with a list" "$U" build --progress plain --no-cache-filter ONE,two stages
-like "$err" '\[one 1/1\][^#]*#[0-9]+ DONE' "runs the first anew"
+like "$err" '\[one 1/1\][^#]*#[0-9]+ DONE' "runs the first anew (fact 256)"
 like "$err" '\[two 1/1\][^#]*#[0-9]+ DONE' "and the second"
 done_testing

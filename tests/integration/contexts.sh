@@ -1,5 +1,5 @@
 #!/bin/bash
-# Build contexts in all their forms, and named contexts (dockerfile.md 4.1, 5.3, 5.4; numbers are its facts).
+# Build contexts in all their forms, and named contexts (dockerfile.md 4.1, 5.3, 5.4).
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/web.sh
@@ -73,21 +73,21 @@ refuses 3 'cannot be empty' "nothing on stdin" -
 
 mkdir -p named
 printf '%s\n' 'FROM scratch' 'COPY file /d1' >named/app.Dockerfile
-builds "a Dockerfile in another folder (232)" c -f named/app.Dockerfile
+builds "a Dockerfile in another folder (fact 232)" c -f named/app.Dockerfile
 cp c/Dockerfile named/Dockerfile2
 printf 'other\n' >named/Dockerfile2.dockerignore
 printf 'file\n' >c/.dockerignore
-builds "its own ignore file (230)" c -f named/Dockerfile2
+builds "its own ignore file (fact 230)" c -f named/Dockerfile2
 is "$(grep -cE '^/(file|other) ' "$tree")" 1 "is used instead of the general one"
 like "$(line_of /file)" file "and not with it"
 builds "without one the general one counts" c
 like "$(line_of /other)" file "as it should"
 mv c/Dockerfile c/dockerfile
-builds "a lower-case dockerfile (231)" c
+builds "a lower-case dockerfile (fact 231)" c
 ln -s ../named/app.Dockerfile c/Dockerfile
 echo file >c/file
 rm c/.dockerignore
-builds "a Dockerfile that is a link (231)" c
+builds "a Dockerfile that is a link (fact 231)" c
 like "$(line_of /d1)" file "is followed"
 rm c/Dockerfile && mv c/dockerfile c/Dockerfile
 
@@ -99,7 +99,7 @@ gzip -k c.tar && bzip2 -k c.tar && xz -k c.tar && zstd -q -k c.tar && lz4 -q c.t
 for user in "${users[@]}"; do
 	for kind in "" .gz .bz2 .xz .zst .lz4; do
 		stdin=c.tar$kind
-		builds "$user: a context on stdin: c.tar$kind (233)" - || continue
+		builds "$user: a context on stdin: c.tar$kind (fact 233)" - || continue
 		is "$(grep -cE '^/(file|other|sub/dir/deep) ' "$tree")" 3 "$user: all its files, and no ignore file"
 	done
 	like "$(line_of /sub/dir/deep)" 'file 0644 0:0' "$user: owned by root"
@@ -118,7 +118,7 @@ cp c.tar.gz dockerfile2 "$web/"
 mv "$web/dockerfile2" "$web/plain.txt"
 stdin=/dev/null
 for user in "${users[@]}"; do
-	builds "$user: an archive by URL (233)" "$url/c.tar.gz"
+	builds "$user: an archive by URL (fact 233)" "$url/c.tar.gz"
 	like "$(line_of /sub/dir/deep)" 'file 0644 0:0' "$user: its files"
 done
 user=$U
@@ -126,7 +126,7 @@ builds "a name for its Dockerfile" "$url/c.tar.gz" -f Dockerfile
 forget_requests
 builds "again" "$url/c.tar.gz"
 is "$(requests_for ' 304$') $(requests_for ' 200$')" "1 0" "it is asked about, not sent"
-builds "a Dockerfile by URL, whatever -f says (233)" "$url/plain.txt" -f bogus
+builds "a Dockerfile by URL, whatever -f says (fact 233)" "$url/plain.txt" -f bogus
 is "$(cat_in "$layout" /x)" text "is built"
 printf '%s\n' 'FROM scratch' 'COPY other /by-url' >"$web/Dockerfile.remote"
 builds "-f with a URL" c -f "$url/Dockerfile.remote"
@@ -154,7 +154,7 @@ commit r >/dev/null
 g r checkout -q main
 publish r
 for user in "${users[@]}"; do
-	builds "$user: a repository as the context (233)" "$url/git/r.git"
+	builds "$user: a repository as the context (fact 233)" "$url/git/r.git"
 	is "$(cat_in "$layout" /all/app/f)" main "$user: its files; the ignore file does not count"
 	is "$(grep -c '^/all/\.git/' "$tree")" 0 "$user: without .git"
 	like "$(line_of /all/app/f)" 'file 0644 0:0 .* @1612325106' "$user: with the time of the commit"
@@ -268,10 +268,10 @@ COPY nothing /
 FROM scratch
 COPY --from=TWO / /
 END
-builds "a stage replaced by a folder (235)" rep --build-context two=extra
+builds "a stage replaced by a folder (fact 235)" rep --build-context two=extra
 is "$(cat_in "$layout" /what)" extra "its files count"
 printf 'hidden\n' >extra/.dockerignore
-builds "a folder with an ignore file (237)" rep --build-context two=extra
+builds "a folder with an ignore file (fact 237)" rep --build-context two=extra
 is "$(grep -c '^/hidden ' "$tree")" 0 "which counts"
 is "$(grep -c '^/what ' "$tree")" 1 "for what it names"
 builds "the target itself" rep --target two --build-context two=extra
@@ -296,17 +296,17 @@ COPY <<EOF /added
 x
 EOF
 END
-builds "docker-image:// for an image (234)" use --build-context busybox=docker-image://the.example/image:1
+builds "docker-image:// for an image (fact 234)" use --build-context busybox=docker-image://the.example/image:1
 is "$(cat_in "$layout" /mark)" image "is the base"
 is "$(config .config.WorkingDir)$(config '.config.Env | contains(["FROM_IMAGE=yes"])')" '"/w"true' "with its config"
 builds "any spelling of its name" use --build-context docker.io/library/busybox:latest=docker-image://the.example/image:1
-builds "docker-image://scratch (236)" use --build-context busybox=docker-image://scratch
+builds "docker-image://scratch (fact 236)" use --build-context busybox=docker-image://scratch
 is "$(grep -c . "$tree")" 1 "is an empty base"
-builds "oci-layout:// (238)" use --build-context "busybox=oci-layout://$lay:1"
+builds "oci-layout:// (fact 238)" use --build-context "busybox=oci-layout://$lay:1"
 is "$(cat_in "$layout" /mark)$(config .config.WorkingDir)" 'image"/w"' "with its config"
 builds "by digest" use --build-context "busybox=oci-layout://$lay@$(image_digest "$lay")"
 arch=$(host_arch)
-builds "a key for the platform (241)" use --build-context busybox=docker-image://nowhere.example/none \
+builds "a key for the platform (fact 241)" use --build-context busybox=docker-image://nowhere.example/none \
 	--build-context "busybox::$(platform_of "$arch")=docker-image://the.example/image:1"
 context cf <<'END'
 FROM scratch
@@ -339,5 +339,5 @@ is "$(left_over)" "" "nothing of it is left in the store"
 # a link in a named context is resolved inside it
 mkdir -p linked && ln -sf /etc/passwd linked/what
 printf '%s\n' 'FROM scratch' 'COPY --from=ln what /x' >c/link.Dockerfile
-refuses 6 'not found' "a link that leads out of a named context (284)" c -f c/link.Dockerfile --build-context ln=linked
+refuses 6 'not found' "a link that leads out of a named context (fact 284)" c -f c/link.Dockerfile --build-context ln=linked
 done_testing

@@ -25,12 +25,12 @@ for user in "${users[@]}"; do
 	layout=$(dest "$user" limits)
 	runs "$user: a build with limits" "$user" build --progress plain --ulimit nofile=100:200 --ulimit nproc=4000 --ulimit fsize=123456789 \
 		--ulimit core=4096 --ulimit locks=5 --ulimit stack=4194304:8388608 --shm-size 2m -o "type=oci,dest=$layout,tar=false" limits
-	is "$(limit 'Max open files')" "100 200" "$user: soft and hard limit"
+	is "$(limit 'Max open files')" "100 200" "$user: soft and hard limit (fact 204)"
 	is "$(limit 'Max processes')" "4000 4000" "$user: one number is both"
 	is "$(limit 'Max file size')" "123456789 123456789" "$user: fsize"
 	is "$(limit 'Max core file size')" "4096 4096" "$user: core, where it is asked for"
 	is "$(limit 'Max stack size')" "4194304 8388608" "$user: stack"
-	is "$(cat_in "$layout" /f/shm)" 2048 "$user: --shm-size"
+	is "$(cat_in "$layout" /f/shm)" 2048 "$user: --shm-size (fact 204)"
 	is "$(cat_in "$layout" /f/big)" 2097152 "$user: and no more fits"
 done
 hard=$(as_user "$U" sh -c 'ulimit -Hn')
@@ -71,7 +71,7 @@ RUN head -c 300000000 /dev/zero | tail > /dev/null
 END
 	runs "--memory in a delegated cgroup" "$U" build --no-cache --memory 64m small
 	fails 5 "a step that wants more memory" "$U" build --no-cache --memory 64m hungry
-	like "$err" 'out of memory' "is said to have been killed for it"
+	like "$err" 'out of memory' "is said to have been killed for it (fact 204)"
 fi
 
 # --- steps that misbehave -------------------------------------------------------------------------------------------------

@@ -44,8 +44,8 @@ END
 	layout=$scratch/$user/out/app
 	image_tree "$layout" >"tree.$user"
 	like "$(grep '^/opt/app ' "tree.$user")" 'file 0644 0:0' "$user: the file is there"
-	like "$(grep '^/srv/relative/app ' "tree.$user")" 'file 0644 0:0' "$user: a relative destination uses WORKDIR (153)"
-	like "$(grep '^/dest ' "tree.$user")" 'dir 0755 0:0' "$user: a link of the base is replaced by a folder (155)"
+	like "$(grep '^/srv/relative/app ' "tree.$user")" 'file 0644 0:0' "$user: a relative destination uses WORKDIR (fact 153)"
+	like "$(grep '^/dest ' "tree.$user")" 'dir 0755 0:0' "$user: a link of the base is replaced by a folder (fact 155)"
 	like "$(grep '^/dest/app ' "tree.$user")" 'file' "$user: which holds the file"
 	is "$(grep -c '^/elsewhere/app ' "tree.$user")" 0 "$user: and not where the link led"
 	like "$(grep '^/elsewhere ' "tree.$user")" dir "$user: what the base has otherwise stays"
@@ -104,7 +104,7 @@ COPY --link --chmod=0600 app /dest/
 END
 	cp app/app chmod/
 	b chmod
-	like "$(image_tree "$layout" | grep '^/elsewhere/app ')" 'file 0600' "$user: with --chmod it is a plain COPY (154)"
+	like "$(image_tree "$layout" | grep '^/elsewhere/app ')" 'file 0600' "$user: with --chmod it is a plain COPY (fact 154)"
 
 	context named <<'END'
 FROM base:latest

@@ -79,7 +79,7 @@ reach() { # reach USER MODE [OPTION...]
 for user in "${users[@]}"; do
 	[ "$user" = "$U" ] || need_alpine "$user"
 	reach "$user" none
-	is "$(fact interfaces)" lo "$user, none: only the loopback"
+	is "$(fact interfaces)" lo "$user, none: only the loopback (fact 201)"
 	is "$(fact sys)" lo "$user, none: nor does /sys show more"
 	is "$(fact own)" up "$user, none: which is up"
 	is "$(fact loopback | tail -n 1)" nothing "$user, none: a server on the host's loopback is out of reach"

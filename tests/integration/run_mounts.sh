@@ -65,13 +65,13 @@ mounts_of_every_type() {
 	give "$user" all
 	builds "bind and tmpfs mounts" all || return
 	is "$(said context)" "content Dockerfile dir " "$user: the context, without what the ignore file hides"
-	is "$(said readonly)" yes "$user: a bind cannot be written to"
+	is "$(said readonly)" yes "$user: a bind cannot be written to (fact 188)"
 	is "$(said file)$(said stage)$(said stage_readonly)" contenttoolyes "$user: one file at a relative target; a folder of a stage"
 	is "$(said links)" "tool tool " "$user: a source that is a link is followed inside its stage"
 	is "$(said rw)" "abs more rel " "$user: rw shows its own writes"
 	is "$(said discarded)" "abs rel t " "$user: and the next step does not see them"
-	is "$(said tmpfs)" 131072 "$user: the size of a tmpfs"
-	is "$(said nested)" "/tmp/t: in  /tmp/t/in: ner  /tmp/t/in/ner: " "$user: a mount within a mount"
+	is "$(said tmpfs)" 131072 "$user: the size of a tmpfs (fact 189)"
+	is "$(said nested)" "/tmp/t: in  /tmp/t/in: ner  /tmp/t/in/ner: " "$user: a mount within a mount; what was written to a tmpfs is gone (fact 189)"
 	is "$(said image)" 3.20 "$user: an image"
 	is "$(said scratch)" x "$user: an empty tree"
 	for n in 2 3 4 5 6 7 8 9 10 11; do
@@ -117,16 +117,16 @@ caches() {
 	END
 	builds "cache mounts" cache --build-arg N=1 || return
 	is "$(said before)" "" "$user: a cache begins empty"
-	is "$(said same)" "1 1 " "$user: its id finds it at another target"
-	is "$(said other)$(said ro)" 11 "$user: another target is another cache; a read-only one"
+	is "$(said same)" "1 1 " "$user: its id finds it at another target (fact 191)"
+	is "$(said other)$(said ro)" 11 "$user: another target is another cache (fact 191); a read-only one"
 	if has_range "$user"; then
-		is "$(said attr)" "751 1001 1002 1" "$user: mode, uid and gid of a cache"
+		is "$(said attr)" "751 1001 1002 1" "$user: mode, uid and gid of a cache (fact 192)"
 	else
 		is "$(said attr)" "751 0 0 1" "$user: mode of a cache; with one id the owner is root"
 	fi
 	is "$(said two)" "1 " "$user: the same id with a mode of its own is another cache (fact 265)"
 	b cache --build-arg N=2
-	is "$(said before)|$(said same)" "1 |2 1 2 " "$user: the next build finds what was there"
+	is "$(said before)|$(said same)" "1 |2 1 2 " "$user: the next build finds what was there (fact 191)"
 	b cache --build-arg N=2 --no-cache
 	is "$(said before)" "1 2 " "$user: --no-cache keeps it"
 	is "$(image_tree "$layout" | grep -cE '^/(c|d|m|n|ro|elsewhere)[/ ]')" 0 "$user: nothing of it is in the image"
@@ -197,9 +197,9 @@ secrets() {
 	builds "secrets" secret --secret "id=s,src=$scratch/secret" || return
 	sum=$(printf '%s' "$marker" | md5sum | cut -c1-32)
 	is "$(said sum) $(said mode) $(said written)" "$sum 400 0 0 no" "$user: a file that only root reads and nobody writes"
-	is "$(said target) $(said sum_env) $(said both)" "440 $sum yes" "$user: target, mode, env"
-	is "$(said absent)" "[]" "$user: one that was not given is an empty variable and no file"
-	like "$err" 'printf %s "\*\*\*\*"' "$user: the name of the step hides the variable"
+	is "$(said target) $(said sum_env) $(said both)" "440 $sum yes" "$user: target, mode, env (facts 197, 199)"
+	is "$(said absent)" "[]" "$user: one that was not given is an empty variable and no file (fact 198)"
+	like "$err" 'printf %s "\*\*\*\*"' "$user: the name of the step hides the variable (fact 199)"
 	unlike "$err$out" "$marker" "$user: no output of whittle shows it"
 	is "$(image_tree "$layout" | grep -E '^/(run/secrets|root/.netrc|x |usr/lib/deep)' | cut -d' ' -f1 | tr '\n' ' ')" \
 		"/run/secrets /run/secrets/mine " "$user: the image has what the step wrote, and no mount point (facts 197, 268)"
@@ -211,7 +211,7 @@ secrets() {
 	is "$(cat "$scratch/found")" "" "$user: nor in a layer"
 	b secret
 	is "$status$(said sum)" 0 "$user: without the secret the steps are cached (it is not part of their keys)"
-	refuses 6 "a required secret that is not given" secret 'secret s: not found' --build-arg N=2
+	refuses 6 "a required secret that is not given (fact 198)" secret 'secret s: not found' --build-arg N=2
 	like "$err" '4 \| >>> RUN --mount=type=secret' "$user: at its line"
 	user_env=("FROM_ENV=$marker")
 	b secret --secret id=s,env=FROM_ENV --build-arg N=3
@@ -251,7 +251,7 @@ agents() {
 	kill_at_exit+=($!)
 	wait_for 30 test -S "$agent_socket"
 	builds "ssh mounts" ssh --ssh "default=$agent_socket" || return
-	is "$(said sock)" "/run/buildkit/ssh_agent.0 socket 600 0" "$user: the socket of the agent"
+	is "$(said sock)" "/run/buildkit/ssh_agent.0 socket 600 0" "$user: the socket of the agent (fact 200)"
 	is "$(said list)|$(said remove)" "00 00 00 05 0c 00 00 00 00|00 00 00 01 05" "$user: it lists keys, and removes none"
 	is "$(said two)" "/agent 666" "$user: another place and mode"
 	is "$(said optional)" yes "$user: an agent that was not lent is no error"

@@ -23,7 +23,7 @@ static void copies_a_file_to_a_name_and_into_a_folder(void **state)
 	assert_copied(f, "foo", "/", "f foo 644 0:0 3\n");
 	assert_copied(f, "/foo", "/sample/", "d sample 755 0:0\nf sample/foo 644 0:0 3\n");
 	assert_copied(f, "./foo", "/bar/baz", "d bar 755 0:0\nf bar/baz 644 0:0 3\n");
-	assert_copied(f, "../../foo", "/x/../y", "f y 644 0:0 3\n");
+	assert_copied(f, "../../foo", "/x/../y", "f y 644 0:0 3\n"); /* fact 282 */
 }
 
 static void copies_the_contents_of_a_folder(void **state)
@@ -37,7 +37,7 @@ static void copies_the_contents_of_a_folder(void **state)
 	assert_copied(f, "sub/dir1/.", "/x/", expected);
 	assert_copied(f, "sub/*", "/x/", expected);
 	assert_copied(f, "sub/dir1 sub/dir1", "/x", expected);
-	assert_copied(f, "/", "/all/",
+	assert_copied(f, "/", "/all/", /* fact 283 */
 		"d all 755 0:0\nf all/bar.go 644 0:0 4\nf all/foo 644 0:0 3\nf all/foo2.go 644 0:0 5\n"
 		"d all/sub 755 0:0\nd all/sub/dir1 755 0:0\nd all/sub/dir1/dir2 750 0:0\n"
 		"f all/sub/dir1/dir2/foo 644 0:0 4\nf all/sub/dir1/x 644 0:0 1\n");
@@ -86,6 +86,7 @@ static void follows_links_inside_the_source_root(void **state)
 	assert_copied(f, "abs/dir1/kept", "/k", "f k 644 0:0 3\n");
 	assert_copied(f, "sub/up", "/d",
 		"d d 755 0:0\nd d/dir2 750 0:0\nf d/dir2/foo 644 0:0 4\nl d/kept 777 0:0 -> ../../foo\nf d/x 644 0:0 1\n");
+	/* fact 284 */
 	assert_copy_fails(f, "escape", "/", ERR_NOT_FOUND, "\"/escape\": not found");
 	assert_copy_fails(f, "esc*", "/", ERR_NOT_FOUND, "\"/escape\": not found");
 	assert_copy_fails(f, "loop", "/", ERR_INPUT, "too many symbolic links");
@@ -125,7 +126,7 @@ static void never_opens_what_is_ignored(void **state)
 	struct fixture *f = *state;
 
 	tree(f);
-	put_dir(f->ctx, "locked");
+	put_dir(f->ctx, "locked"); /* fact 286 */
 	assert_int_equal(mknodat(f->ctx, "pipe", S_IFIFO | 0600, 0), 0);
 	assert_int_equal(fchmodat(f->ctx, "locked", 0, 0), 0);
 	set_string(&f->spec.ignore, "locked\npipe\nsub\n*.go\n");
@@ -137,7 +138,7 @@ static void excludes_below_each_source(void **state)
 	struct fixture *f = *state;
 
 	tree(f);
-	strv_add(&f->spec.excludes, "dir2/f*");
+	strv_add(&f->spec.excludes, "dir2/f*"); /* facts 164, 165, 166 */
 	strv_add(&f->spec.excludes, "x");
 	assert_copied(f, "sub/dir1", "/d", "d d 755 0:0\nd d/dir2 750 0:0\n");
 	assert_copied(f, "sub/d*", "/d", "d d 755 0:0\nd d/dir2 750 0:0\n");
@@ -154,7 +155,7 @@ static void resolves_the_destination_in_the_base(void **state)
 	struct fixture *f = *state;
 
 	tree(f);
-	BASE(f, "d usr", "d usr/lib", "d etc", "f etc/conf");
+	BASE(f, "d usr", "d usr/lib", "d etc", "f etc/conf"); /* fact 285 */
 	BASE(f, "l lib -> usr/lib", "l new -> ../tmp/target", "l file -> etc/conf", "l loop -> loop");
 	assert_copied(f, "foo", "/lib/", "d usr 700 1:2\nd usr/lib 700 1:2\nf usr/lib/foo 644 0:0 3\n");
 	assert_copied(f, "foo", "/lib", "d usr 700 1:2\nd usr/lib 700 1:2\nf usr/lib/foo 644 0:0 3\n");

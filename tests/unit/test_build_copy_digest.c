@@ -106,7 +106,7 @@ static void names_of_files_count_in_arguments(void **state)
 	uint8_t d[DIGEST_SIZE];
 
 	tree(f);
-	digest_of(f, "file*", d);
+	digest_of(f, "file*", d); /* fact 257 */
 	assert_int_equal(renameat(f->ctx, "file1", f->ctx, "file2"), 0);
 	assert_true(differs(f, "file*", d));
 	digest_of(f, "file2", d);

@@ -21,7 +21,7 @@ static void keeps_the_path_of_a_source(void **state)
 {
 	struct fixture *f = *state;
 
-	deep_tree(f);
+	deep_tree(f); /* facts 156 and 158 */
 	assert_copied(f, "test/a/b/c/f", "/", "d test 755 0:0\nd test/a 711 0:0\nd test/a/b 755 0:0\n"
 					      "d test/a/b/c 755 0:0\nf test/a/b/c/f 644 0:0 1\n");
 	assert_copied(f, "/test/a/b/c/d/.", "/out", "d out 755 0:0\nd out/test 755 0:0\nd out/test/a 711 0:0\n"
@@ -39,7 +39,7 @@ static void keeps_the_path_behind_the_pivot(void **state)
 {
 	struct fixture *f = *state;
 
-	deep_tree(f);
+	deep_tree(f); /* facts 157, 159, 160, 161 */
 	assert_copied(f, "/test/a/b/./c/d", "/out",
 		"d out 755 0:0\nd out/c 755 0:0\nd out/c/d 755 0:0\nf out/c/d/e 644 0:0 1\n");
 	assert_copied(f, "/test/a/./b/./c/f", "/out",
@@ -56,7 +56,7 @@ static void parents_need_literal_sources(void **state)
 {
 	struct fixture *f = *state;
 
-	deep_tree(f);
+	deep_tree(f); /* fact 162 */
 	assert_copy_fails(f, "test/none", "/out", ERR_NOT_FOUND, "\"/test/none\": not found");
 	assert_copy_fails(f, "none/./a", "/out", ERR_NOT_FOUND, "\"/none/a\": not found");
 	assert_copied(f, "test/none*", "/out", "d out 755 0:0\n");

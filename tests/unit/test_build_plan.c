@@ -154,7 +154,7 @@ static void build_arguments_win(void **state)
 	end(&r);
 }
 
-/* 6.6, the truth table */
+/* 6.6, the truth table; fact 276 */
 static void entrypoint_and_cmd(void **state)
 {
 	(void)state;

@@ -72,7 +72,7 @@ static enum err_kind refuse(const char *spec)
 
 static void a_name_brings_its_groups(void **state)
 {
-	struct user u = resolve("app");
+	struct user u = resolve("app"); /* facts 205 and 206 */
 
 	(void)state;
 	assert_int_equal(u.uid, 1000);
