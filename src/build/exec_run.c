@@ -13,8 +13,12 @@
 #include "build/solve.h"
 #include "build/step_host.h"
 #include "cross/qemu.h"
+#include "dockerfile/chars.h"
 #include "sandbox/diagnose.h"
 #include "store/snapshot.h"
+
+/* Bytes of a message for the quoted command of a step: what happened to it stands behind, and must fit. */
+#define COMMAND_MAX 1500
 
 /* The log of one step: a thread hands it on while the step runs, and keeps its end. */
 struct log_reader {
@@ -69,17 +73,19 @@ static int step_failed(struct solver *s, const struct op *op, const struct step_
 	const struct strbuf *tail, struct err *err)
 {
 	auto_strbuf command = STRBUF_INIT;
+	char quoted[CHARS_QUOTE_SIZE];
 
 	for (size_t i = 0; i < op->step.argv.len; i++)
 		strbuf_printf(&command, "%s%s", i ? " " : "", op->step.argv.v[i]);
+	chars_quote(quoted, command.buf, command.len);
 	if (oom)
-		err_set(err, ERR_OOM, "process \"%.800s\" was killed: out of memory (exit code %d)", command.buf,
-			r->status);
+		err_set(err, ERR_OOM, "process %.*s was killed: out of memory (exit code %d)", COMMAND_MAX,
+			quoted, r->status);
 	else if (r->killed)
-		err_set(err, ERR_STEP, "process \"%.800s\" was killed by signal %d", command.buf, r->status - 128);
+		err_set(err, ERR_STEP, "process %.*s was killed by signal %d", COMMAND_MAX, quoted, r->status - 128);
 	else
-		err_set(err, ERR_STEP, "process \"%.800s\" did not complete successfully: exit code: %d",
-			command.buf, r->status);
+		err_set(err, ERR_STEP, "process %.*s did not complete successfully: exit code: %d",
+			COMMAND_MAX, quoted, r->status);
 	pthread_mutex_lock(&s->lock);
 	if (!s->failed) {
 		s->result->step_status = r->status;
