@@ -18,6 +18,9 @@
 #include "sandbox/landlock.h"
 #include "store/snapshot.h"
 
+/* Bytes of a message for the quoted command of a step: what happened to it stands behind, and must fit. */
+#define COMMAND_MAX 1500
+
 /* The log of one step: a thread hands it on while the step runs, and keeps its end. */
 struct log_reader {
 	struct progress *progress;
@@ -71,18 +74,19 @@ static int step_failed(struct solver *s, const struct op *op, const struct step_
 	const struct strbuf *tail, struct err *err)
 {
 	auto_strbuf command = STRBUF_INIT;
-	char quoted[CHARS_QUOTE_SIZE]; /* cut below, so that the reason behind it is always seen */
+	char quoted[CHARS_QUOTE_SIZE];
 
 	for (size_t i = 0; i < op->step.argv.len; i++)
 		strbuf_printf(&command, "%s%s", i ? " " : "", op->step.argv.v[i]);
 	chars_quote(quoted, command.buf, command.len);
 	if (oom)
-		err_set(err, ERR_OOM, "process %.1200s was killed: out of memory (exit code %d)", quoted, r->status);
+		err_set(err, ERR_OOM, "process %.*s was killed: out of memory (exit code %d)", COMMAND_MAX,
+			quoted, r->status);
 	else if (r->killed)
-		err_set(err, ERR_STEP, "process %.1200s was killed by signal %d", quoted, r->status - 128);
+		err_set(err, ERR_STEP, "process %.*s was killed by signal %d", COMMAND_MAX, quoted, r->status - 128);
 	else
-		err_set(err, ERR_STEP, "process %.1200s did not complete successfully: exit code: %d", quoted,
-			r->status);
+		err_set(err, ERR_STEP, "process %.*s did not complete successfully: exit code: %d",
+			COMMAND_MAX, quoted, r->status);
 	pthread_mutex_lock(&s->lock);
 	if (!s->failed) {
 		s->result->step_status = r->status;

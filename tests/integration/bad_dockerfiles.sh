@@ -133,6 +133,42 @@ bad "patterns made to go back" "0 3 12" -
 make_file "o.write(b'FROM scratch AS a\n' + b'ONBUILD USER x\n' * 20000 + b'FROM a\n' * 5000)"
 bad "triggers that multiply" read 'triggers'
 
+# --- messages of the specification (dockerfile.md 2.2, 3.1 to 3.3) that no test of one module gives -------------------
+
+# says STATUS MESSAGE [FLAG...]: the Dockerfile of stdin is not built, and the last line is exactly this
+says() {
+	local wanted=$1 message=$2
+	shift 2
+	cat >ctx/Dockerfile
+	w "$U" build --progress plain "$@" ctx
+	is "$status ${err##*$'\n'whittle: }" "$wanted $message" "$message"
+}
+echo f >ctx/f
+/usr/bin/python3 -c 'import tarfile; tarfile.open("ctx/out.tar", "w").addfile(tarfile.TarInfo("../../x"))'
+says 3 "failed to parse platform \$P: malformed platform 'a!b/c': want os/architecture[/variant]" \
+	<<<$'ARG P=a!b/c\nFROM --platform=$P scratch'
+says 2 'conflicting config: returning multiple target platforms is not allowed' --platform linux/amd64,linux/arm64 \
+	--build-arg BUILDKIT_MULTI_PLATFORM=false <<<'FROM scratch'
+for quote in "'single" '"double'; do
+	says 3 "failed to process \"${quote/\"/\\\"}\": unexpected end of statement while looking for matching ${quote:1}-quote" \
+		<<<$'FROM scratch\nUSER '"$quote"
+done
+says 3 "failed to process \"\${a#x\\\\q}\": invalid pattern (x\\q) in substitution: invalid escape '\\q'" \
+	<<<$'FROM scratch\nUSER ${a#x\\q}'
+for name in ADD COPY; do
+	says 3 "dockerfile parse error on line 2: $name requires at least two arguments, but only one was provided. Destination \
+could not be determined" <<<$'FROM scratch\n'$name
+done
+says 3 'invalid stage index -1' <<<$'FROM scratch\nCOPY --from=-1 a /'
+says 1 'unable to find user daemon: no matching entries in passwd file' <<<$'FROM scratch\nCOPY --chown=daemon f /'
+says 1 "cannot create the directory '/x': '/x' is not a directory" <<<$'FROM scratch\nCOPY f /x\nCOPY f /x/y'
+says 1 "invalid chmod parameter: 'u+q': invalid syntax" <<<$'FROM scratch\nCOPY --chmod=u+q f /'
+says 1 "syntax error in pattern '/[f'" <<<$'FROM scratch\nCOPY ["[f", "/"]'
+says 6 '"/none/x": not found' <<<$'FROM scratch\nCOPY --parents none/x /'
+says 1 "archive 'out.tar': tar member '../../x': a name with '..'" <<<$'FROM scratch\nADD out.tar /d/'
+says 3 'RUN --network=host in a build with --network none' --network none <<<$'FROM scratch\nRUN --network=host true'
+rm ctx/f ctx/out.tar
+
 printf 'FROM scratch\nCOPY aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab a/a/a/a/a/a/a/a/a/a/a/a/a/b /\n' >ctx/Dockerfile
 /usr/bin/python3 -c 'print("\n".join(["*a" * 40, "a**" * 40, "**/a" * 30, "[a-z]*" * 50] * 50))' >ctx/.dockerignore
 bad "an ignore file made to go back" fine -

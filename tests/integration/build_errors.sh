@@ -178,6 +178,16 @@ unlike "$err" $'\n#[0-9]+ [0-9.]+ never-reached' "nothing after it runs"
 is "$out" "" "stdout stays empty"
 w "$U" build --progress plain step
 like "$err" 'CACHED' "the steps before it are kept"
+context quoting <<<$'FROM alpine:3.20\nRUN <<E\n: "a\\b"\nexit 3\nE'
+fails 4 "a script that fails" "$U" build --progress plain quoting
+is "$(tail -n 1 <<<"$err")" 'whittle: process "/bin/sh -c : \"a\\b\"\nexit 3\n" did not complete successfully: exit code: 3' \
+	"its text is quoted in one line"
+{
+	printf 'FROM alpine:3.20\nRUN exit 9 #'
+	head -c 3000 /dev/zero | tr '\0' '\001'
+} | context control
+fails 4 "a step full of control characters" "$U" build --progress plain control
+like "$(tail -n 1 <<<"$err")" 'did not complete successfully: exit code: 9$' "its status is said behind them"
 context signal <<<$'FROM alpine:3.20\nRUN kill -9 $$'
 fails 4 "a RUN that dies of a signal" "$U" build --progress plain signal
 like "$err" '137|signal|[Kk]illed' "says so"

@@ -107,7 +107,7 @@ static char *trimmed(char *s)
 
 static void passes_single_word_vectors(void **state)
 {
-	auto_fclose FILE *f = open_vectors("envVarTest");
+	auto_fclose FILE *f = open_vectors("envVarTest"); /* fact 61 */
 	auto_free char *line = NULL;
 	auto_strv vars = STRV_INIT;
 	const struct expand_env env = {.lookup = lookup_list, .ctx = &vars};
@@ -174,7 +174,7 @@ static void check_list_vector(char *line, struct strv *vars)
 
 static void passes_word_list_vectors(void **state)
 {
-	auto_fclose FILE *f = open_vectors("wordsTest");
+	auto_fclose FILE *f = open_vectors("wordsTest"); /* fact 61 */
 	auto_free char *line = NULL;
 	auto_strv vars = STRV_INIT;
 	size_t cap = 0;
