@@ -247,6 +247,9 @@ int owner_accept(struct owner *o, int sock, struct err *err)
 	user.ngroups = g.ngroups;
 	/* Root in its own group is number 0 already, and its processes say 1, which reads as 0. */
 	creds_intern(o->creds, &user);
+	owner_index_credentials(o->index, 0, creds_get(o->creds, 0));
+	owner_index_credentials(o->index, USER_CREDS, creds_get(o->creds, USER_CREDS));
+	atomic_store(&o->index->kept, o->filter->level == OWNER_FULL);
 	if (creds_makes_foreign(&user))
 		atomic_store(&o->index->foreign, 1);
 	return 1;

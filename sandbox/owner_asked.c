@@ -101,6 +101,7 @@ int asked_set_creds(const struct asked *a, const struct creds *c)
 		return -EAGAIN;
 	if (creds_makes_foreign(c))
 		atomic_store(&a->o->index->foreign, 1);
+	owner_index_credentials(a->o->index, (unsigned)number, c);
 	limit.rlim_cur = (rlim_t)creds_to_limit((unsigned)number);
 	if (!asked_stands(a) || prlimit(a->pid, RLIMIT_LOCKS, &limit, NULL) < 0)
 		return -ESRCH;
@@ -325,6 +326,8 @@ static int record(const struct owner *o, const struct place *p, const struct obj
 		if (errno == ENOENT || errno == EROFS)
 			return -errno;
 	}
+	if (holds_attributes(ob))
+		atomic_store(&o->index->beside_files, 1);
 	return owner_table_put(o->table, &ob->sx, false, &ob->record);
 }
 

@@ -17,9 +17,8 @@
 
 #include "base/mem.h"
 
-#ifndef __O_TMPFILE
-#define __O_TMPFILE 020000000
-#endif
+/* The bit alone: __O_TMPFILE of the C library holds O_DIRECTORY too, and every opendir(3) would be asked about. */
+#define TMPFILE_BIT 020000000
 #define NOFOLLOW AT_SYMLINK_NOFOLLOW
 #define CREAT_FLAGS (O_CREAT | O_WRONLY | O_TRUNC)
 
@@ -248,7 +247,7 @@ static void decide(struct program *p, const struct owner_call *c, const struct o
 		if (c->arg == NO_ARG)
 			break; /* creat(2) always creates */
 		load(p, LOW(ARG(c->arg)));
-		skip = unless(p, BPF_JSET, O_CREAT | __O_TMPFILE);
+		skip = unless(p, BPF_JSET, O_CREAT | TMPFILE_BIT);
 		if (arch->wide)
 			pass_gate(p);
 		answer(p, SECCOMP_RET_USER_NOTIF);

@@ -115,8 +115,10 @@ static int write_stat(const struct asked *a, const struct object *ob, uint64_t t
 /* Look; only what has a record is answered, and no failure is ours to report. */
 static bool look(const struct asked *a, int at, unsigned mask, struct object *ob)
 {
+	const int known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE; /* else EINVAL */
 	struct place p = PLACE_INIT;
-	bool found = place_find(a, a->call->dirfd, a->call->path, at, &p) == 0 && object_look(a, &p, mask, ob) == 0;
+	bool found = !(at & ~known) && place_find(a, a->call->dirfd, a->call->path, at, &p) == 0 &&
+		object_look(a, &p, mask, ob) == 0;
 
 	place_release(&p);
 	return found && ob->recorded;

@@ -61,6 +61,16 @@ void owner_table_mark(struct owner_table *t, uint64_t ino)
 	atomic_fetch_or_explicit(&t->index->bits[bit / 64], 1ull << (bit % 64), memory_order_relaxed);
 }
 
+void owner_index_credentials(struct owner_index *index, unsigned number, const struct creds *c)
+{
+	uint64_t bit = 1ull << (number % 64);
+
+	if (creds_privileged(c) && !creds_makes_foreign(c))
+		atomic_fetch_or(&index->plain[number / 64], bit);
+	else
+		atomic_fetch_and(&index->plain[number / 64], ~bit);
+}
+
 static uint64_t dev_of(const struct statx *sx)
 {
 	return makedev(sx->stx_dev_major, sx->stx_dev_minor);

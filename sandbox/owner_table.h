@@ -15,16 +15,22 @@
 
 #include "base/err.h"
 #include "base/owner_record.h"
+#include "sandbox/owner_creds.h"
 
 #define OWNER_INDEX_BITS (8u << 20) /* 1 MiB */
 #define OWNER_BESIDE_MAX (1u << 18) /* objects without attributes that one step may give away */
 
-/* The file that the step maps as well; sandbox/owner_gate.c knows this layout. */
+/* The file that the step maps as well; sandbox/gate/gate.c knows this layout. */
 struct owner_index {
 	_Atomic uint32_t foreign; /* not 0 once a process of the step makes files of others than 0:0 */
 	/* not 0 once some folder belongs to a group other than 0: what is made in it may inherit that */
 	_Atomic uint32_t group_folders;
-	uint32_t unused[14];
+	/* not 0: records are kept, and a file's attribute says what the supervisor would; 0 at OWNER_FLAT and OWNER_SPILL */
+	_Atomic uint32_t kept;
+	/* not 0 once a regular file or a directory has its record beside it: then no attribute is not yet no record */
+	_Atomic uint32_t beside_files;
+	uint32_t unused[12];
+	_Atomic uint64_t plain[CREDS_MAX / 64]; /* by number of credentials: root's rights, and what it makes is 0:0 */
 	_Atomic uint64_t bits[OWNER_INDEX_BITS / 64];
 };
 
@@ -39,6 +45,9 @@ void owner_table_free(struct owner_table *t);
 bool owner_table_may_have(const struct owner_table *t, uint64_t ino);
 /* From now on it may. */
 void owner_table_mark(struct owner_table *t, uint64_t ino);
+
+/* Say of credentials, by their number, whether the accelerator may act for a process that has them. */
+void owner_index_credentials(struct owner_index *index, unsigned number, const struct creds *c);
 
 /*
  * The record beside the object described by sx, which needs STATX_INO and, for an object that the step made,

@@ -86,6 +86,7 @@ static const struct {
 	{ "statx", { 0, 0, 0, STATX_BASIC_STATS }, true, FULL, ALLOW },
 	{ "statx", { 0, 0, 0, STATX_MTIME | STATX_SIZE }, false, FULL, ALLOW },
 	{ "openat", { 0, 0, O_RDONLY }, false, BOTH, ALLOW },
+	{ "openat", { 0, 0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC }, false, BOTH, ALLOW }, /* opendir(3) */
 	{ "openat", { 0, 0, O_WRONLY | O_CREAT }, false, FULL, ASK },
 	{ "openat", { 0, 0, O_WRONLY | O_CREAT }, true, FULL, ALLOW },
 	{ "openat", { 0, 0, O_WRONLY | O_TMPFILE }, false, FULL, ASK },

@@ -105,6 +105,32 @@ static void the_table_has_an_end(void **state)
 	assert_int_equal(owner_table_put(f->t, &sx, false, &r), 0);
 }
 
+static bool is_plain(const struct fixture *f, unsigned number)
+{
+	return f->index->plain[number / 64] >> (number % 64) & 1;
+}
+
+static void the_index_tells_who_is_root(void **state)
+{
+	struct fixture *f = *state;
+	struct creds root = CREDS_ROOT, user = CREDS_ROOT, half = CREDS_ROOT, group = CREDS_ROOT;
+
+	user.ruid = user.euid = user.suid = user.fsuid = 1000;
+	half.euid = 1000; /* makes files of root's, may not give them away */
+	group.fsgid = 5;
+	assert_false(is_plain(f, 0));
+	owner_index_credentials(f->index, 0, &root);
+	owner_index_credentials(f->index, CREDS_MAX - 1, &root);
+	owner_index_credentials(f->index, 64, &user);
+	assert_true(is_plain(f, 0) && is_plain(f, CREDS_MAX - 1));
+	assert_false(is_plain(f, 1) || is_plain(f, 64) || is_plain(f, CREDS_MAX - 2));
+	owner_index_credentials(f->index, 0, &half);
+	assert_false(is_plain(f, 0));
+	owner_index_credentials(f->index, CREDS_MAX - 1, &group);
+	assert_false(is_plain(f, CREDS_MAX - 1));
+	assert_int_equal(f->index->bits[0], 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -114,6 +140,7 @@ int main(void)
 		TEST(records_belong_to_one_birth),
 		TEST(those_of_layers_survive_a_copy_up),
 		TEST(the_table_has_an_end),
+		TEST(the_index_tells_who_is_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
