@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,6 +22,10 @@
 #include "base/mem.h"
 #include "sandbox/diagnose.h"
 #include "sandbox/refusal.h"
+
+#define STANDBY_PAUSE_MS 10       /* after a request: until then the job itself needs the processors */
+#define STANDBY_STACK (24u << 10) /* about as deep as a step goes before its program runs */
+#define STANDBY_BLOCK 1024        /* bytes; malloc(3) of glibc keeps blocks up to this at hand */
 
 /* Frames on the stream of a job, in both directions: kind, length, bytes. */
 enum frame_kind { FRAME_PAYLOAD = 1, FRAME_EVENT, FRAME_REPLY, FRAME_ERROR };
@@ -127,37 +132,26 @@ static int die_with_parent(pid_t parent, struct err *err)
 	return getppid() == parent ? 0 : err_set(err, ERR_CANCELLED, "the parent of the process is gone");
 }
 
-static void start_job(struct job *job, const struct job_def *def)
+/* Send one request: the job and the descriptors, the end of its stream first. Returns 0, or -1 and errno. */
+static int put_request(int sock, unsigned job, const int *fds, size_t nfds)
 {
-	struct err err = ERR_INIT, ignored = ERR_INIT;
-	auto_strbuf payload = STRBUF_INIT;
-	pid_t self = getpid(), child;
+	struct request req = { job };
+	struct iovec iov = { &req, sizeof(req) };
+	char control[CMSG_SPACE(JOB_FDS_MAX * sizeof(int))] = { 0 };
+	size_t size = nfds * sizeof(int);
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = CMSG_SPACE(size) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
-	if (def->in_holder) {
-		receive_payload(job, &payload);
-		run_job(def, job);
-		return;
-	}
-	if (def->prepare && def->prepare(job, &err) < 0) {
-		send_frame(job->sock, FRAME_ERROR, &err, sizeof(err), &ignored);
-		return;
-	}
-	child = fork();
-	if (child < 0) {
-		err_sys(&err, "cannot fork a worker");
-		send_frame(job->sock, FRAME_ERROR, &err, sizeof(err), &ignored);
-	}
-	if (child != 0)
-		return;
-	if (die_with_parent(self, &err) < 0) {
-		send_frame(job->sock, FRAME_ERROR, &err, sizeof(err), &ignored);
-		_exit(1);
-	}
-	receive_payload(job, &payload);
-	_exit(run_job(def, job) == 0 ? 0 : 1);
+	assert(nfds > 0 && nfds <= JOB_FDS_MAX);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(c), fds, size);
+	return sendmsg(sock, &msg, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-/* Receive one request. Returns 1, or 0 when the engine has closed its end. */
+/* Receive one request. Returns 1, or 0 when the other side has closed its end. */
 static int receive_request(int sock, struct request *req, struct job *job, int fds[JOB_FDS_MAX])
 {
 	struct iovec iov = { req, sizeof(*req) };
@@ -181,28 +175,154 @@ static int receive_request(int sock, struct request *req, struct job *job, int f
 	return 1;
 }
 
+/* The first descriptor of a request is the stream of the job, the others are the job's. */
+static void take_stream(struct job *job)
+{
+	job->sock = job->fds[0];
+	job->fds++;
+	job->nfds--;
+}
+
+static _Noreturn void work(struct job *job, const struct job_def *def)
+{
+	auto_strbuf payload = STRBUF_INIT;
+
+	receive_payload(job, &payload);
+	_exit(run_job(def, job) == 0 ? 0 : 1);
+}
+
+/* What a worker writes to first, its stack and the blocks that malloc(3) keeps at hand, is copied before it is asked. */
+static void touch_memory(void)
+{
+	volatile char stack[STANDBY_STACK];
+
+	for (size_t i = 0; i < sizeof(stack); i += 1024)
+		stack[i] = 0;
+	for (size_t size = 16; size <= STANDBY_BLOCK; size += 16)
+		free(xmalloc(size));
+}
+
+static _Noreturn void stand_by(struct job *job, const struct job_def *def, int sock, pid_t holder)
+{
+	int fds[JOB_FDS_MAX];
+	struct err ignored = ERR_INIT;
+	struct request req;
+
+	if (die_with_parent(holder, &ignored) < 0)
+		_exit(0);
+	touch_memory();
+	if (!receive_request(sock, &req, job, fds))
+		_exit(0);
+	close_fd(sock);
+	take_stream(job);
+	work(job, def);
+}
+
+/*
+ * A worker that waits for its job costs the fork before that is asked for. It holds no descriptor of an earlier job, and
+ * ends when its socket is closed or the holder dies. None where the fork fails: then the job will fork, and tell.
+ */
+static int new_standby(struct job *job, const struct job_def *def)
+{
+	pid_t self = getpid(), child;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	child = fork();
+	if (child == 0) {
+		close_fd(pair[0]);
+		stand_by(job, def, pair[1], self);
+	}
+	close_fd(pair[1]);
+	if (child < 0)
+		return close_fd(pair[0]);
+	return pair[0];
+}
+
+/* Whether the worker that waits has it now; one that somebody killed does not. */
+static bool hand_over(int *standby, unsigned number, const struct job *job)
+{
+	bool taken = *standby >= 0 && put_request(*standby, number, job->fds - 1, job->nfds + 1) == 0;
+
+	*standby = close_fd(*standby);
+	return taken;
+}
+
+/* *standby: the socket of the worker that waits for such a job, or -1. Returns whether the job has a worker. */
+static bool start_job(struct job *job, const struct holder_options *o, unsigned number, int *standby)
+{
+	const struct job_def *def = &o->jobs[number];
+	struct err err = ERR_INIT, ignored = ERR_INIT;
+	auto_strbuf payload = STRBUF_INIT;
+	pid_t self = getpid(), child;
+
+	if (def->in_holder) {
+		*standby = close_fd(*standby); /* it is a copy of what is changed now */
+		receive_payload(job, &payload);
+		run_job(def, job);
+		return false;
+	}
+	if (def->prepare && def->prepare(job, &err) < 0) {
+		send_frame(job->sock, FRAME_ERROR, &err, sizeof(err), &ignored);
+		return false;
+	}
+	if (def == o->standby && hand_over(standby, number, job))
+		return true;
+	child = fork();
+	if (child < 0) {
+		err_sys(&err, "cannot fork a worker");
+		send_frame(job->sock, FRAME_ERROR, &err, sizeof(err), &ignored);
+	}
+	if (child != 0)
+		return child > 0;
+	close_fd(*standby);
+	if (die_with_parent(self, &err) < 0) {
+		send_frame(job->sock, FRAME_ERROR, &err, sizeof(err), &ignored);
+		_exit(1);
+	}
+	work(job, def);
+}
+
+/* Whether no request came for a while. */
+static bool is_quiet(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+
+	return poll(&p, 1, STANDBY_PAUSE_MS) == 0;
+}
+
 static void serve(const struct holder_options *o, const struct idmap *map, int sock)
 {
 	int fds[JOB_FDS_MAX];
 	void **states = xcalloc(o->njobs, sizeof(*states));
 	struct request req;
 	struct job job = { .idmap = map };
+	bool wanted = false;
+	int standby = -1;
 
 	while (receive_request(sock, &req, &job, fds)) {
+		size_t nfds = job.nfds;
+		bool started = false;
+
 		/* Reaped here and not by SIG_IGN, so that what workers used counts as ours (getrusage(2)). */
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
 		if (req.job < o->njobs && job.nfds > 0) {
-			job.sock = fds[0];
+			take_stream(&job);
 			job.state = &states[req.job];
-			job.fds = fds + 1;
-			job.nfds--;
-			start_job(&job, &o->jobs[req.job]);
-			job.nfds++;
+			started = start_job(&job, o, req.job, &standby);
 		}
-		for (size_t i = 0; i < job.nfds; i++)
+		for (size_t i = 0; i < nfds; i++)
 			close_fd(fds[i]);
+		/* After that: a copy of a log pipe held there would keep its reader waiting. */
+		wanted |= started && &o->jobs[req.job] == o->standby;
+		if (wanted && standby < 0 && is_quiet(sock)) {
+			job.state = &states[o->standby - o->jobs];
+			standby = new_standby(&job, o->standby);
+		}
 	}
+	close_fd(standby);
 }
 
 /* A runaway build goes before the desktop does. Written while /proc/self still belongs to us. */
@@ -399,22 +519,12 @@ const struct idmap *holder_idmap(const struct holder *h)
 static int send_request(struct holder *h, unsigned job, int stream, const int *fds, size_t nfds,
 	struct err *err)
 {
-	struct request req = { job };
-	struct iovec iov = { &req, sizeof(req) };
-	char control[CMSG_SPACE(JOB_FDS_MAX * sizeof(int))] = { 0 };
-	size_t size = (nfds + 1) * sizeof(int);
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = CMSG_SPACE(size) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	int all[JOB_FDS_MAX] = { stream };
 
 	assert(nfds < JOB_FDS_MAX);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(size);
-	memcpy(CMSG_DATA(c), &stream, sizeof(int));
 	if (nfds)
-		memcpy(CMSG_DATA(c) + sizeof(int), fds, nfds * sizeof(int));
-	if (sendmsg(h->sock, &msg, MSG_NOSIGNAL) < 0) {
+		memcpy(all + 1, fds, nfds * sizeof(int));
+	if (put_request(h->sock, job, all, nfds + 1) < 0) {
 		if (atomic_load(&h->killed))
 			return err_set(err, ERR_CANCELLED, "cancelled");
 		return err_sys(err, "cannot reach the holder of the build");

@@ -48,6 +48,11 @@ struct holder_options {
 	size_t njobs;
 	const char *store; /* working directory of the holder and its children */
 	char **argv;       /* of main(), blanked in the holder; may be NULL */
+	/*
+	 * One of jobs, not in_holder, or NULL: from the first such job on, a worker for the next one is forked in a quiet
+	 * moment, and waits. It is forked anew after a job that changes the holder.
+	 */
+	const struct job_def *standby;
 };
 
 /*

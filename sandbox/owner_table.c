@@ -36,7 +36,8 @@ void owner_table_free(struct owner_table *t)
 {
 	if (!t)
 		return;
-	for (unsigned i = 0; i < BUCKETS; i++)
+	/* One without entries has never been touched, and looking at it would make its pages. */
+	for (unsigned i = 0; t->len && i < BUCKETS; i++)
 		while (t->buckets[i]) {
 			struct beside *next = t->buckets[i]->next;
 

@@ -130,7 +130,8 @@ static int prepare_store(struct session *s, struct err *err)
 struct holder *session_holder(struct session *s, struct err *err)
 {
 	struct holder_options o = { .isolation = s->options.isolation, .jobs = job_table, .njobs = JOB_COUNT,
-		.store = store_path(s->store), .argv = s->options.argv };
+		.store = store_path(s->store), .argv = s->options.argv,
+		.standby = &job_table[JOB_STEP] };
 	struct holder *h;
 	const struct idmap *map;
 

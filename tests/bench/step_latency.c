@@ -4,12 +4,17 @@
  *
  *   step_latency steps STORE LAYER N    N steps of /tick on the layer LAYER (relative to STORE), after one not counted
  *   step_latency spawn N COMMAND...     N runs of a command that executes the same program
+ *   step_latency floor N PROGRAM        N runs of the program in fresh namespaces of a step's kinds, and nothing else done:
+ *                                       what the kernel takes for itself
+ *
+ * Between two runs passes PAUSE_MS, as a build has its own work between two steps.
  *
  * The program writes CLOCK_MONOTONIC in nanoseconds, 8 bytes, to its stdout.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +32,9 @@
 #include "sandbox/rootfs.h"
 #include "sandbox/step.h"
 
+#define PAUSE_MS 30
+#define CHILD_STACK (64u << 10)
+
 extern char **environ;
 
 static uint64_t now_ns(void)
@@ -41,6 +49,13 @@ static void die(const char *what)
 {
 	fprintf(stderr, "step_latency: %s: %s\n", what, strerror(errno));
 	exit(1);
+}
+
+static void rest(void)
+{
+	static const struct timespec t = { .tv_nsec = PAUSE_MS * 1000000l };
+
+	nanosleep(&t, NULL);
 }
 
 /* Read what the program wrote and print the two times. */
@@ -85,6 +100,7 @@ static void one_step(struct holder *h, const char *layer, int n, bool counted)
 	if (mkdir(spec.upper, 0755) < 0 || mkdir(spec.work, 0755) < 0 || pipe2(out, O_CLOEXEC) < 0 ||
 		pipe2(interrupt, O_CLOEXEC) < 0)
 		die(spec.upper);
+	rest();
 	start = now_ns();
 	step_spec_put(&spec, &payload);
 	if (holder_call(h, 0, &payload, (int[]){ null, out[1], 2, interrupt[0] }, 4, NULL, NULL, &reply,
@@ -108,7 +124,8 @@ static void one_step(struct holder *h, const char *layer, int n, bool counted)
 
 static int steps(const char *store, const char *layer, int n)
 {
-	struct holder_options o = { .isolation = ISOLATION_AUTO, .jobs = jobs, .njobs = 1, .store = store };
+	struct holder_options o = { .isolation = ISOLATION_AUTO, .jobs = jobs, .njobs = 1, .store = store,
+		.standby = jobs };
 	struct err err = ERR_INIT;
 	struct holder *h;
 
@@ -136,10 +153,58 @@ static int spawn(int n, char **argv)
 			die("pipe");
 		posix_spawn_file_actions_init(&actions);
 		posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+		rest();
 		start = now_ns();
 		if (posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ) != 0 || waitpid(pid, &status, 0) < 0)
 			die(argv[0]);
 		posix_spawn_file_actions_destroy(&actions);
+		if (status != 0) {
+			fprintf(stderr, "step_latency: %s ended with status %d\n", argv[0], status);
+			return 1;
+		}
+		if (i > 0)
+			report(out[0], start, now_ns());
+		close_fd(out[0]);
+		close_fd(out[1]);
+	}
+	return 0;
+}
+
+struct child {
+	char **argv;
+	int out;
+};
+
+static int execute(void *arg)
+{
+	const struct child *c = arg;
+
+	if (dup2(c->out, 1) == 1)
+		execv(c->argv[0], c->argv);
+	_exit(127);
+}
+
+static int bare(int n, char **argv)
+{
+	const int flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+	static char stack[CHILD_STACK] __attribute__((aligned(16)));
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) /* as the holder: once for all */
+		die("unshare");
+	for (int i = 0; i <= n; i++) {
+		struct child child = { .argv = argv };
+		uint64_t start;
+		int out[2], status;
+		pid_t pid;
+
+		if (pipe2(out, O_CLOEXEC) < 0)
+			die("pipe");
+		child.out = out[1];
+		rest();
+		start = now_ns();
+		pid = clone(execute, stack + sizeof(stack), flags | CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
+		if (pid < 0 || waitpid(pid, &status, 0) < 0)
+			die("clone");
 		if (status != 0) {
 			fprintf(stderr, "step_latency: %s ended with status %d\n", argv[0], status);
 			return 1;
@@ -158,6 +223,8 @@ int main(int argc, char **argv)
 		return steps(argv[2], argv[3], (int)strtol(argv[4], NULL, 10));
 	if (argc > 3 && strcmp(argv[1], "spawn") == 0)
 		return spawn((int)strtol(argv[2], NULL, 10), argv + 3);
-	fprintf(stderr, "usage: step_latency steps STORE LAYER N | spawn N COMMAND...\n");
+	if (argc == 4 && strcmp(argv[1], "floor") == 0)
+		return bare((int)strtol(argv[2], NULL, 10), argv + 3);
+	fprintf(stderr, "usage: step_latency steps STORE LAYER N | spawn N COMMAND... | floor N PROGRAM\n");
 	return 2;
 }

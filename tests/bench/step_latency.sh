@@ -1,11 +1,12 @@
 #!/bin/bash
 # From the engine's request to the first instruction of a step's program, and to its end: whittle's sandbox, bubblewrap
-# and crun side by side, each on the same root file system with the same static program that writes down the clock.
+# and crun side by side, each on the same root file system with the same static program that writes down the clock; and
+# two lower bounds, the program alone ("plain") and in bare namespaces of a step's kinds ("floor").
 # shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-rounds=3 # of all of them in turn, so that a change of the machine's mood meets each
-runs=20  # of each in a round
+rounds=9 # of all of them in turn; ratios are made within a round, so that a change of the machine's mood meets each
+runs=8   # of each in a round
 harness=$scratch/bin/step_latency
 [ -x "$O/bench/step_latency" ] || bail "$O/bench/step_latency has been built" "run make bench"
 cp "$O/bench/step_latency" "$harness"
@@ -51,6 +52,7 @@ contest() {
 	local d=$scratch/$1/latency
 	case $2 in
 	plain) echo spawn $runs "$d/store/layer/tick" ;;
+	floor) echo floor $runs "$d/store/layer/tick" ;;
 	whittle) echo steps "$d/store" layer $runs ;;
 	bwrap) echo spawn $runs bwrap --unshare-user --unshare-pid --unshare-ipc --unshare-uts --uid 0 --gid 0 \
 		--bind "$d/store/layer" / --proc /proc --dev /dev --ro-bind /sys /sys --die-with-parent /tick ;;
@@ -73,19 +75,26 @@ measure() {
 	fi
 }
 
-peers=(plain whittle)
+# beside A B: A's time to B's, the middle of the rounds
+beside() {
+	paste -d' ' "$scratch/middles.$1" "$scratch/middles.$2" | awk '$1 > 0 && $2 > 0 { printf "%.2f\n", $1 / $2 }' | middle
+}
+
+peers=(plain floor whittle)
 for peer in bwrap crun; do
 	if command -v $peer >/dev/null; then peers+=("$peer"); else diag "$peer is not installed"; fi
 done
 
 for user in "${users[@]}"; do
 	prepare "$user"
-	rm -f "$scratch"/times.*
+	rm -f "$scratch"/times.* "$scratch"/middles.*
 	for ((i = 0; i < rounds; i++)); do
 		for peer in "${peers[@]}"; do
 			fresh "$user"
-			measure "$user" "$peer" >>"$scratch/times.$peer" 2>"$scratch/latency.err" ||
+			measure "$user" "$peer" >"$scratch/round" 2>"$scratch/latency.err" ||
 				diag "$user: $peer: $(tail -n 2 "$scratch/latency.err")"
+			cat "$scratch/round" >>"$scratch/times.$peer"
+			cut -d' ' -f2 "$scratch/round" | middle >>"$scratch/middles.$peer"
 		done
 	done
 	declare -A first=() whole=()
@@ -97,10 +106,10 @@ for user in "${users[@]}"; do
 			"(least: $(ms "$(cut -d' ' -f2 "$scratch/times.$peer" | sort -n | head -n 1)"))"
 	done
 	for peer in bwrap crun; do
-		[ -n "${whole[$peer]:-}" ] || continue
-		diag "$user: $peer takes $(ratio "${whole[$peer]}" "${whole[whittle]}") times as long as whittle"
+		[ -z "${whole[$peer]:-}" ] || diag "$user: $peer takes $(beside "$peer" whittle) times as long as whittle"
 	done
-	[ -z "${whole[crun]:-}" ] || mark "$user: whittle's time to crun's" "$(ratio "${whole[whittle]}" "${whole[crun]}")" 0.5 ""
+	diag "$user: whittle takes $(beside whittle floor) times as long as the kernel for the bare namespaces and the program"
+	[ -z "${whole[crun]:-}" ] || mark "$user: whittle's time to crun's" "$(beside whittle crun)" 0.5 ""
 	mark "$user: request to end of the program" \
 		"$(awk -v u="${whole[whittle]:-x}" 'BEGIN { printf "%.2f", u / 1000 }')" 5 ms
 done

@@ -10,7 +10,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -21,7 +23,7 @@
 #include "base/mem.h"
 #include "sandbox/holder.h"
 
-enum { ECHO, FAIL, DIE, HANG, READ_FD, EVENTS, WHO, COUNT, COUNTED, FORGET, NEST };
+enum { ECHO, FAIL, DIE, HANG, READ_FD, EVENTS, WHO, COUNT, COUNTED, FORGET, NEST, PID };
 
 static int echo(struct job *job, struct err *err)
 {
@@ -127,6 +129,14 @@ static int nests(struct job *job, struct err *err)
 	return job_reply(job, &sb, err);
 }
 
+static int tells_pid(struct job *job, struct err *err)
+{
+	auto_strbuf sb = STRBUF_INIT;
+
+	strbuf_printf(&sb, "%d", (int)getpid());
+	return job_reply(job, &sb, err);
+}
+
 static const struct job_def jobs[] = {
 	[ECHO] = { "echo", echo, NULL, false },
 	[FAIL] = { "fail", fails, NULL, false },
@@ -139,6 +149,7 @@ static const struct job_def jobs[] = {
 	[COUNTED] = { "counted", counted, prepare_count, false },
 	[FORGET] = { "forget", forgets, NULL, false },
 	[NEST] = { "nest", nests, NULL, false },
+	[PID] = { "pid", tells_pid, NULL, false },
 };
 
 static char store[] = "/tmp/whittle-holder-XXXXXX";
@@ -296,6 +307,128 @@ static void state_stays_in_the_holder_per_job(void **state)
 	assert_string_equal(reply.buf, "1212");
 }
 
+/* ---- a worker that waits ---- */
+
+static int setup_standby(void **state)
+{
+	struct holder_options o = { .isolation = ISOLATION_SINGLE, .jobs = jobs,
+		.njobs = sizeof(jobs) / sizeof(jobs[0]), .store = store, .standby = &jobs[PID] };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	h = holder_start(&o, &err);
+	return h ? 0 : -1;
+}
+
+/* The living children of a process, counted; *ret is one of them. */
+static int children_of(pid_t parent, pid_t *ret)
+{
+	char path[64], word[24];
+	int n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	f = fopen(path, "re");
+	while (f && fscanf(f, "%20s", word) == 1) {
+		char stat[64], line[64] = "";
+		FILE *s;
+
+		snprintf(stat, sizeof(stat), "/proc/%s/stat", word);
+		s = fopen(stat, "re");
+		if (s && fgets(line, sizeof(line), s) && !strstr(line, ") Z") && !strstr(line, ") X")) {
+			*ret = (pid_t)strtol(word, NULL, 10);
+			n++;
+		}
+		if (s)
+			fclose(s);
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* Waits until the holder has a living child alone, other than the one that did the last job, and returns its pid. */
+static pid_t await_waiting(pid_t last)
+{
+	pid_t holder = 0, child = 0;
+
+	assert_int_equal(children_of(getpid(), &holder), 1);
+	for (int i = 0; i < 30000; i++, usleep(1000))
+		if (children_of(holder, &child) == 1 && child != last)
+			return child;
+	fail_msg("no worker waits");
+	return 0;
+}
+
+static void await_none(void)
+{
+	pid_t holder = 0, child = 0;
+
+	assert_int_equal(children_of(getpid(), &holder), 1);
+	for (int i = 0; i < 30000 && children_of(holder, &child) > 0; i++)
+		usleep(1000);
+	assert_int_equal(children_of(holder, &child), 0);
+}
+
+static pid_t call_pid(void)
+{
+	auto_strbuf reply = STRBUF_INIT;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(call(PID, "", &reply, &err), 0);
+	return (pid_t)strtol(reply.buf, NULL, 10);
+}
+
+static void the_next_job_is_done_by_who_waited(void **state)
+{
+	pid_t last = call_pid();
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		pid_t waiting = await_waiting(last);
+
+		last = call_pid();
+		assert_int_equal(last, waiting);
+	}
+	call_pid(); /* and one at once, whoever does it */
+}
+
+static void a_job_of_another_kind_leaves_it_waiting(void **state)
+{
+	auto_strbuf reply = STRBUF_INIT;
+	struct err err = ERR_INIT;
+	pid_t waiting;
+
+	(void)state;
+	waiting = await_waiting(call_pid());
+	assert_int_equal(call(ECHO, "x", &reply, &err), 0);
+	assert_int_equal(call_pid(), waiting);
+}
+
+static void a_change_of_the_holder_sends_it_away(void **state)
+{
+	auto_strbuf reply = STRBUF_INIT;
+	struct err err = ERR_INIT;
+	pid_t waiting;
+
+	(void)state;
+	waiting = await_waiting(call_pid());
+	assert_int_equal(call(COUNT, "", &reply, &err), 0);
+	assert_int_not_equal(call_pid(), waiting);
+}
+
+static void one_that_was_killed_is_not_asked(void **state)
+{
+	pid_t waiting, other = 0;
+
+	(void)state;
+	waiting = await_waiting(call_pid());
+	kill(waiting, SIGKILL);
+	await_none();
+	other = call_pid();
+	assert_int_not_equal(other, waiting);
+}
+
 static void *hang_once(void *arg)
 {
 	struct err *err = arg;
@@ -321,19 +454,21 @@ static void a_kill_ends_what_is_under_way(void **state)
 }
 
 /* kill -9 of the engine: nobody of the holder's family may stay. */
-static void nobody_outlives_the_engine(void **state)
+/* Whatever start has started is gone when the engine is killed during a job. */
+static void kill_engine(int (*start)(void **), unsigned job)
 {
 	int fds[2];
 	char byte;
 	pid_t engine;
 
-	(void)state;
 	assert_int_equal(pipe2(fds, 0), 0); /* every descendant holds the write end */
 	engine = fork();
 	if (engine == 0) {
 		struct err err = ERR_INIT;
 
-		setup(NULL);
+		start(NULL);
+		if (job == PID)
+			await_waiting(call_pid());
 		write_all(fds[1], "r", 1);
 		call(HANG, "", NULL, &err);
 		_exit(0);
@@ -345,6 +480,18 @@ static void nobody_outlives_the_engine(void **state)
 	waitpid(engine, NULL, 0);
 	assert_int_equal(read(fds[0], &byte, 1), 0); /* end of file: all are gone; the suite's time limit guards it */
 	close(fds[0]);
+}
+
+static void nobody_outlives_the_engine(void **state)
+{
+	(void)state;
+	kill_engine(setup, HANG);
+}
+
+static void nor_does_one_that_waits(void **state)
+{
+	(void)state;
+	kill_engine(setup_standby, PID);
 }
 
 int main(void)
@@ -362,6 +509,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(state_stays_in_the_holder_per_job, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_kill_ends_what_is_under_way, setup, teardown),
 		cmocka_unit_test(nobody_outlives_the_engine),
+		cmocka_unit_test_setup_teardown(the_next_job_is_done_by_who_waited, setup_standby, teardown),
+		cmocka_unit_test_setup_teardown(a_job_of_another_kind_leaves_it_waiting, setup_standby, teardown),
+		cmocka_unit_test_setup_teardown(a_change_of_the_holder_sends_it_away, setup_standby, teardown),
+		cmocka_unit_test_setup_teardown(one_that_was_killed_is_not_asked, setup_standby, teardown),
+		cmocka_unit_test(nor_does_one_that_waits),
 	};
 	int failed;
 
