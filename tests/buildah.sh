@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # buildah as the peer that tests and benchmarks compare with: root, an own storage below $scratch, no network.
 
-# buildah_ready: sets peer (the command); 1 and $reason where it cannot be
+# buildah_ready [FOLDER]: sets peer (the command), its storage below FOLDER ($scratch); 1 and $reason where it cannot be
 buildah_ready() {
+	local place=${1:-$scratch}
 	command -v buildah >/dev/null || {
 		reason="buildah is not installed"
 		return 1
@@ -13,7 +14,7 @@ buildah_ready() {
 	}
 	local driver
 	for driver in overlay vfs; do
-		peer=(buildah --root "$scratch/buildah-$driver" --runroot "$scratch/buildah-run-$driver" --storage-driver "$driver")
+		peer=(buildah --root "$place/buildah-$driver" --runroot "$place/buildah-run-$driver" --storage-driver "$driver")
 		"${peer[@]}" info >/dev/null 2>&1 && return
 	done
 	# shellcheck disable=SC2034 # for the caller

@@ -327,11 +327,16 @@ static bool same_contents(struct walk *w, const struct node *n, const struct tre
 	return at == n->e.size && memcmp(digest, below->digest, sizeof(digest)) == 0;
 }
 
-/* Whether the entry is what lower has there: copied up, and not changed. */
+/*
+ * Whether the entry is what lower has there: copied up, and not changed. A file that was copied up to
+ * get another name is changed: a layer can only link to a name that it has itself.
+ */
 static bool unchanged(struct walk *w, const struct node *n, const struct tree_entry *below)
 {
 	const struct tree_entry *e = &n->e;
 
+	if (e->type == ENTRY_FILE && n->st.st_nlink > 1)
+		return false;
 	if (e->type != below->type || e->uid != below->uid || e->gid != below->gid ||
 		e->mtime != below->mtime || !same_xattrs(e, below))
 		return false;

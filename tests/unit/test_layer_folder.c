@@ -221,6 +221,10 @@ static void unchanged_entries_are_left_out(void **state)
 	put_file(b.fd, "d/e/other", "hello");
 	set_mtime(b.fd, "d/e", 7);
 	assert_walk(&b, &opt, "d d 700 0:0\n");
+	/* another name for a file of lower: the layer has both, else they would be two files */
+	assert_int_equal(linkat(b.fd, "d/e/same", b.fd, "new", 0), 0);
+	assert_walk(&b, &opt,
+		"d d 700 0:0\nd d/e 755 0:0\nf d/e/same 644 0:0 5\nh new 644 0:0 -> d/e/same\n");
 	box_close(&b);
 }
 
