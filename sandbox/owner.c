@@ -74,6 +74,8 @@ struct owner *owner_new(const struct owner_options *options, struct err *err)
 	o->filter = options->filter;
 	o->index = index;
 	o->table = owner_table_new(index);
+	atomic_store(&index->unmarked, options->unmarked);
+	atomic_store(&index->group_folders, options->unmarked);
 	o->creds = creds_table_new();
 	o->ids = options->ids;
 	o->root_dev = st.st_dev;
@@ -106,6 +108,9 @@ void owner_note(struct owner *o, int rootfd, const char *path, const struct owne
 	owner_table_mark(o->table, sx.stx_ino);
 	if (S_ISDIR(sx.stx_mode) && r->gid != 0)
 		atomic_store(&o->index->group_folders, 1);
+	/* Copied up, it is a file of its own with another number, which keeps the attribute. */
+	if (S_ISREG(sx.stx_mode) && sx.stx_nlink > 1)
+		atomic_store(&o->index->unmarked, 1);
 	if (!S_ISDIR(sx.stx_mode) && !S_ISREG(sx.stx_mode))
 		owner_table_put(o->table, &sx, true, &beside);
 }

@@ -32,6 +32,7 @@ struct owner_options {
 	int rootfd;          /* the merged root file system */
 	uint64_t store_dev;  /* st_dev of the store: records may be written on files there */
 	bool gate;           /* programs of the step can load the accelerator */
+	bool unmarked;       /* files have records that owner_note() is not told of: of what is mounted into the step */
 };
 
 /*

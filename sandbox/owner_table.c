@@ -52,7 +52,8 @@ bool owner_table_may_have(const struct owner_table *t, uint64_t ino)
 {
 	uint64_t bit = ino % OWNER_INDEX_BITS;
 
-	return atomic_load_explicit(&t->index->bits[bit / 64], memory_order_relaxed) >> (bit % 64) & 1;
+	return atomic_load_explicit(&t->index->unmarked, memory_order_relaxed) ||
+		(atomic_load_explicit(&t->index->bits[bit / 64], memory_order_relaxed) >> (bit % 64) & 1);
 }
 
 void owner_table_mark(struct owner_table *t, uint64_t ino)

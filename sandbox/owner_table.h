@@ -3,7 +3,8 @@
  * record at all, shared with the step, and the records of objects that can hold no attribute (links, fifos, sockets,
  * whatever lies on a file system without them).
  *
- * The index is one bit per inode number modulo OWNER_INDEX_BITS. A clear bit is certain: no record. A set one is not.
+ * The index is one bit per inode number modulo OWNER_INDEX_BITS. A clear bit is certain, unless `unmarked` is set: no
+ * record. A set one is not.
  */
 #ifndef WHITTLE_SANDBOX_OWNER_TABLE_H
 #define WHITTLE_SANDBOX_OWNER_TABLE_H
@@ -29,7 +30,9 @@ struct owner_index {
 	_Atomic uint32_t kept;
 	/* not 0 once a regular file or a directory has its record beside it: then no attribute is not yet no record */
 	_Atomic uint32_t beside_files;
-	uint32_t unused[12];
+	/* not 0: files have records that no bit tells of, so that every attribute must be read */
+	_Atomic uint32_t unmarked;
+	uint32_t unused[11];
 	_Atomic uint64_t plain[CREDS_MAX / 64]; /* by number of credentials: root's rights, and what it makes is 0:0 */
 	_Atomic uint64_t bits[OWNER_INDEX_BITS / 64];
 };

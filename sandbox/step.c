@@ -289,7 +289,8 @@ static int prepare_owner(struct supervised *s, bool gate, struct err *err)
 {
 	const struct step_programs *programs = *s->job->state;
 	struct owner_options o = { .ids = idmap_ids(s->job->idmap), .rootfd = s->args.rootfd,
-		.store_dev = s->store.st_dev, .gate = gate };
+		.store_dev = s->store.st_dev, .gate = gate,
+		.unmarked = step_mounts_may_have_records(&s->spec.mounts) };
 
 	if (user_resolve(o.rootfd, s->spec.user, &s->user, err) < 0)
 		return -1;

@@ -13,6 +13,7 @@
 #include "base/auto.h"
 #include "base/fsutil.h"
 #include "base/mem.h"
+#include "base/owner_record.h"
 #include "sandbox/mounts.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/stubs.h"
@@ -40,6 +41,18 @@ static int compare_targets(const void *pa, const void *pb)
 }
 
 /* A short stable sort: of two mounts at one place the later stays on top. */
+bool step_mounts_may_have_records(const struct step_mounts *m)
+{
+	for (size_t i = 0; i < m->len; i++) {
+		const struct step_mount *x = &m->v[i];
+
+		if (x->kind == STEP_MOUNT_TREE || x->kind == STEP_MOUNT_FOLDER ||
+			(x->kind == STEP_MOUNT_FILE && (x->uid != 0 || x->gid != 0)))
+			return true;
+	}
+	return false;
+}
+
 void step_mounts_sort(struct step_mounts *m)
 {
 	for (size_t i = 1; i < m->len; i++)
@@ -191,10 +204,21 @@ static int tree_mount(const struct step_mounting *m, size_t i, struct err *err)
 	return source < 0 ? -1 : clone_of(x, source, err);
 }
 
+/*
+ * With one id the owner is recorded, as a step's own chown would be. What holds no record (a socket; a tmpfs before Linux
+ * 6.6) stays root's: every user of such a step is the same to the kernel and may use it.
+ */
 static int give(const struct step_mounting *m, const struct step_mount *x, int fd, const char *what, struct err *err)
 {
-	if (m->isolation == ISOLATION_SINGLE || (x->uid == 0 && x->gid == 0))
+	struct owner_record r = { .uid = x->uid, .gid = x->gid };
+
+	if (x->uid == 0 && x->gid == 0)
 		return 0;
+	if (m->isolation == ISOLATION_SINGLE) {
+		if (owner_record_put(fd, &r) < 0 && errno != EOPNOTSUPP && errno != EPERM && errno != EBADF)
+			return err_sys(err, "cannot record the owner of %s", what);
+		return 0;
+	}
 	if (fchownat(fd, "", x->uid, x->gid, AT_EMPTY_PATH) < 0)
 		return err_sys(err, "cannot give %s to %u:%u (is the id in the ID map?)", what, (unsigned)x->uid,
 			(unsigned)x->gid);

@@ -56,6 +56,8 @@ struct step_mounts {
 struct step_mount *step_mounts_add(struct step_mounts *m, enum step_mount_kind kind);
 /* Bring them into the order that they are to be in. */
 void step_mounts_sort(struct step_mounts *m);
+/* Whether files there may have recorded owners (owner.h), which no layer below the step tells of. */
+bool step_mounts_may_have_records(const struct step_mounts *m);
 /* Free everything; usable again. */
 void step_mounts_release(struct step_mounts *m);
 /* Append to a payload. */
@@ -66,7 +68,7 @@ void step_mounts_get(struct wire *w, struct step_mounts *m);
 /* What the mounts of one step share in the supervisor. */
 struct step_mounting {
 	const struct step_mounts *mounts;
-	enum isolation isolation; /* in ISOLATION_SINGLE owners other than root cannot be given and are left out */
+	enum isolation isolation; /* in ISOLATION_SINGLE owners other than root are recorded */
 	const int *fds;           /* of the job, nfds of them */
 	size_t nfds;
 	/* private */

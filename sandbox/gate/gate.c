@@ -41,7 +41,7 @@
 
 /* struct owner_index */
 struct index {
-	uint32_t foreign, group_folders, kept, beside_files, unused[12];
+	uint32_t foreign, group_folders, kept, beside_files, unmarked, unused[11];
 	uint64_t plain[CREDS_MAX / 64];
 	uint64_t bits[INDEX_BITS / 64];
 };
@@ -189,7 +189,8 @@ static int may_have(const struct index *ix, uint64_t ino, unsigned mode, uint64_
 {
 	uint64_t bit = ino % INDEX_BITS;
 
-	return (__atomic_load_n(&ix->bits[bit / 64], __ATOMIC_RELAXED) >> (bit % 64) & 1) ||
+	return __atomic_load_n(&ix->unmarked, __ATOMIC_RELAXED) ||
+		(__atomic_load_n(&ix->bits[bit / 64], __ATOMIC_RELAXED) >> (bit % 64) & 1) ||
 		(S_ISREG(mode) && names > 1);
 }
 

@@ -16,7 +16,7 @@ RUN mkdir -p /f/dir /f/team /f/plain /jail/f/dir && cd /f && touch root own dir/
 	chown 5:6 own dir/own many && chown 7:8 dir && chown :1600 team && chmod 2775 team && ln -s own link && chown -h 9:10 link && \
 	ln -s root plainlink && mkfifo fifo && chown 11:12 fifo && mknod -m 600 null c 1 3 && mknod -m 600 disk b 259 70000 && chown 13:14 disk && \
 	cp -a own dir /jail/f/ && cp /static /jail/static
-RUN cd /f && touch here && chown 15:16 here && touch /dev/shm/beside && chown 17:18 /dev/shm/beside && \
+RUN cd /f && echo >>many && test "$(stat -c %u:%g many)" = 5:6 && touch here && chown 15:16 here && touch /dev/shm/beside && chown 17:18 /dev/shm/beside && \
 	stat -c '%n %u:%g %t,%T' own dir many2 one link fifo null disk here /dev/shm/beside >/list && \
 	/dynamic forms /f >/forms.dynamic && /static forms /f >/forms.static && \
 	/dynamic forms /jail/f /jail >/chroot.dynamic && /static forms /jail/f /jail >/chroot.static && \

@@ -119,11 +119,7 @@ caches() {
 	is "$(said before)" "" "$user: a cache begins empty"
 	is "$(said same)" "1 1 " "$user: its id finds it at another target (fact 191)"
 	is "$(said other)$(said ro)" 11 "$user: another target is another cache (fact 191); a read-only one"
-	if has_range "$user"; then
-		is "$(said attr)" "751 1001 1002 1" "$user: mode, uid and gid of a cache (fact 192)"
-	else
-		is "$(said attr)" "751 0 0 1" "$user: mode of a cache; with one id the owner is root"
-	fi
+	is "$(said attr)" "751 1001 1002 1" "$user: mode, uid and gid of a cache (fact 192)"
 	is "$(said two)" "1 " "$user: the same id with a mode of its own is another cache (fact 265)"
 	b cache --build-arg N=2
 	is "$(said before)|$(said same)" "1 |2 1 2 " "$user: the next build finds what was there (fact 191)"
@@ -132,6 +128,19 @@ caches() {
 	is "$(image_tree "$layout" | grep -cE '^/(c|d|m|n|ro|elsewhere)[/ ]')" 0 "$user: nothing of it is in the image"
 	is "$(as_user "$user" find "$scratch/$user/store/caches" -mindepth 1 -maxdepth 1 | grep -cvE '/[0-9a-f]{64}$')" 0 \
 		"$user: caches are called by digests"
+
+	context owners <<-'END'
+		FROM alpine:3.20 AS stage
+		RUN mkdir /d && touch /d/f && chown -R 5:6 /d
+		FROM alpine:3.20
+		RUN --mount=type=cache,id=owned,target=/c,uid=1001,mode=0700 adduser -D -u 1001 app && su app -c 'mkdir /c/d && touch /c/d/f' && \
+			chown 7:8 /c/d/f
+		USER app
+		RUN --mount=type=cache,id=owned,target=/c,uid=1001,mode=0700 --mount=from=stage,source=/d,target=/d \
+			echo "owners=$(stat -c %u:%g /c /c/d /c/d/f /d /d/f | tr '\n' ' ')"; ! chown 1001 /c/d/f 2> /dev/null && rm -r /c/d
+	END
+	builds "owners in caches and in stages that are mounted" owners
+	is "$(said owners)" "1001:0 1001:1001 7:8 5:6 5:6 " "$user: are seen by the steps after"
 
 	context deep <<<$'FROM alpine:3.20\nRUN --mount=type=cache,id=q,target=/p --mount=type=cache,id=q,target=/p/in,source=deep true'
 	refuses 6 "a source that the cache does not have" deep '"/deep": not found'
@@ -188,7 +197,7 @@ secrets() {
 		ENV TOKEN=public
 		RUN --mount=type=secret,id=s,required md5sum < /run/secrets/s | cut -c1-32 | sed 's/^/sum=/'; \
 			echo "mode=$(stat -c '%a %u %g' /run/secrets/s)"; (echo x > /run/secrets/s) 2> /dev/null || echo "written=no"
-		RUN --mount=type=secret,source=s,target=/root/.netrc,mode=0440 test -s /root/.netrc && stat -c 'target=%a' /root/.netrc
+		RUN --mount=type=secret,source=s,target=/root/.netrc,mode=0440,uid=1001,gid=1002 test -s /root/.netrc && stat -c 'target=%a %u %g' /root/.netrc
 		RUN --mount=type=secret,id=s,env=TOKEN echo "sum_env=$(printf %s "$TOKEN" | md5sum | cut -c1-32)"; test ! -e /run/secrets/s
 		RUN --mount=type=secret,id=s,env=TOKEN,target=x test "$TOKEN" = "$(cat /x)" && echo "both=yes"
 		RUN --mount=type=secret,id=absent --mount=type=secret,id=gone,env=TOKEN test ! -e /run/secrets/absent && echo "absent=[$TOKEN]"
@@ -197,7 +206,7 @@ secrets() {
 	builds "secrets" secret --secret "id=s,src=$scratch/secret" || return
 	sum=$(printf '%s' "$marker" | md5sum | cut -c1-32)
 	is "$(said sum) $(said mode) $(said written)" "$sum 400 0 0 no" "$user: a file that only root reads and nobody writes"
-	is "$(said target) $(said sum_env) $(said both)" "440 $sum yes" "$user: target, mode, env (facts 197, 199)"
+	is "$(said target) $(said sum_env) $(said both)" "440 1001 1002 $sum yes" "$user: target, mode, uid, gid, env (facts 197, 199)"
 	is "$(said absent)" "[]" "$user: one that was not given is an empty variable and no file (fact 198)"
 	like "$err" 'printf %s "\*\*\*\*"' "$user: the name of the step hides the variable (fact 199)"
 	unlike "$err$out" "$marker" "$user: no output of whittle shows it"
