@@ -5,7 +5,7 @@ conform run-makes 'files, links, hard links, pipes, modes, names' <<'END'
 FROM alpine:3.20
 RUN echo one > /one && mkdir -p /a/b/c && chmod 1777 /a && ln -s ../one /a/link && ln /one /hard
 RUN mkfifo /pipe && ln -s /nowhere /dangling && printf 'x%.0s' $(seq 200) > "/a name with blanks" && touch "/ünï" "$(printf '/new\nline')"
-RUN truncate -s 2M /sparse && echo end >> /sparse && chmod 4755 /one && chmod 0000 /hard
+RUN truncate -s 2M /sparse && echo end >> /sparse && chmod 4755 /sparse && touch /none && chmod 0000 /none
 END
 
 conform run-json 'JSON form: no shell, no variables' <<'END'
