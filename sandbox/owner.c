@@ -189,14 +189,15 @@ static int install_flat(const struct owner *o, int sock, const struct greeting *
 	return send_greeting(sock, g, -1, err);
 }
 
-static int set_initial_creds(struct err *err)
+/* Root without groups is number 0 already: then 1 goes to whom the step meets first. */
+static int set_initial_creds(const struct user *user, struct err *err)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_LOCKS, &limit) < 0 || limit.rlim_max != RLIM_INFINITY)
 		return err_set(err, ERR_SANDBOX,
 			"recorded ownership needs the unused limit on file locks (ulimit -x) to be unlimited");
-	limit.rlim_cur = (rlim_t)creds_to_limit(USER_CREDS);
+	limit.rlim_cur = (rlim_t)creds_to_limit(user->uid || user->gid || user->ngroups ? USER_CREDS : 0);
 	return setrlimit(RLIMIT_LOCKS, &limit) < 0 ? err_sys(err, "cannot set the limit on file locks") : 0;
 }
 
@@ -207,7 +208,7 @@ int owner_install(const struct owner *o, int sock, const struct user *user, stru
 
 	for (size_t i = 0; i < user->ngroups; i++)
 		g.groups[i] = user->groups[i];
-	if (o->filter->level == OWNER_FULL && set_initial_creds(err) < 0)
+	if (o->filter->level == OWNER_FULL && set_initial_creds(user, err) < 0)
 		return -1;
 	/* Killable: signals of a Go runtime must not interrupt a call that is half done and make it happen twice. */
 	listener = install(o->filter, SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
@@ -233,6 +234,7 @@ int owner_accept(struct owner *o, int sock, struct err *err)
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
 		.msg_controllen = sizeof(control) };
 	struct creds user = CREDS_ROOT;
+	unsigned number;
 	struct cmsghdr *c;
 	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
 
@@ -250,10 +252,9 @@ int owner_accept(struct owner *o, int sock, struct err *err)
 	user.rgid = user.egid = user.sgid = user.fsgid = g.gid;
 	user.groups = g.groups;
 	user.ngroups = g.ngroups;
-	/* Root in its own group is number 0 already, and its processes say 1, which reads as 0. */
-	creds_intern(o->creds, &user);
+	number = (unsigned)creds_intern(o->creds, &user); /* the table was empty but for root: there is room */
 	owner_index_credentials(o->index, 0, creds_get(o->creds, 0));
-	owner_index_credentials(o->index, USER_CREDS, creds_get(o->creds, USER_CREDS));
+	owner_index_credentials(o->index, number, creds_get(o->creds, number));
 	atomic_store(&o->index->kept, o->filter->level == OWNER_FULL);
 	if (creds_makes_foreign(&user))
 		atomic_store(&o->index->foreign, 1);
