@@ -20,6 +20,7 @@
 #include "base/fsutil.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sendfd.h"
 #include "sandbox/diagnose.h"
 #include "sandbox/refusal.h"
 
@@ -136,43 +137,17 @@ static int die_with_parent(pid_t parent, struct err *err)
 static int put_request(int sock, unsigned job, const int *fds, size_t nfds)
 {
 	struct request req = { job };
-	struct iovec iov = { &req, sizeof(req) };
-	char control[CMSG_SPACE(JOB_FDS_MAX * sizeof(int))] = { 0 };
-	size_t size = nfds * sizeof(int);
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = CMSG_SPACE(size) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 	assert(nfds > 0 && nfds <= JOB_FDS_MAX);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(size);
-	memcpy(CMSG_DATA(c), fds, size);
-	return sendmsg(sock, &msg, MSG_NOSIGNAL) < 0 ? -1 : 0;
+	return sendfd(sock, &req, sizeof(req), fds, nfds);
 }
 
 /* Receive one request. Returns 1, or 0 when the other side has closed its end. */
 static int receive_request(int sock, struct request *req, struct job *job, int fds[JOB_FDS_MAX])
 {
-	struct iovec iov = { req, sizeof(*req) };
-	char control[CMSG_SPACE(JOB_FDS_MAX * sizeof(int))];
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = sizeof(control) };
-	ssize_t got;
-
-	do
-		got = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
-	if (got <= 0)
-		return 0;
-	job->nfds = 0;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-			job->nfds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-			memcpy(fds, CMSG_DATA(c), job->nfds * sizeof(int));
-		}
+	job->nfds = JOB_FDS_MAX;
 	job->fds = fds;
-	return 1;
+	return recvfd(sock, req, sizeof(*req), 0, fds, &job->nfds) > 0;
 }
 
 /* The first descriptor of a request is the stream of the job, the others are the job's. */

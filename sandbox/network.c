@@ -22,6 +22,7 @@
 #include "base/fsutil.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/sendfd.h"
 #include "base/strv.h"
 #include "base/wire.h"
 #include "sandbox/mounts.h"
@@ -109,21 +110,11 @@ static int keeper_gone(struct err *err)
 /* Receive what the keeper sent: a struct err, with a descriptor in *ret_fd when its kind is ERR_NONE. */
 static int receive_state(int watch, int flags, struct err *state, int *ret_fd)
 {
-	struct iovec iov = { state, sizeof(*state) };
-	char control[CMSG_SPACE(sizeof(int))];
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ret_fd ? control : NULL,
-		.msg_controllen = ret_fd ? sizeof(control) : 0 };
-	struct cmsghdr *c;
-	ssize_t got;
+	size_t nfds = ret_fd != NULL;
+	ssize_t got = recvfd(watch, state, sizeof(*state), flags, ret_fd, &nfds);
 
-	do
-		got = recvmsg(watch, &msg, flags | MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
 	if (got != (ssize_t)sizeof(*state))
 		return got < 0 ? -1 : 0;
-	c = ret_fd ? CMSG_FIRSTHDR(&msg) : NULL;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
 	return 1;
 }
 
@@ -385,23 +376,8 @@ static int start_helper(struct keeper *k, struct err *err)
 
 static void tell_engine(const struct keeper *k, const struct err *state, int fd)
 {
-	struct iovec iov = { (char *)(uintptr_t)state, sizeof(*state) };
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
 	/* An engine that is gone needs no answer. */
-	(void)!sendmsg(k->watch, &msg, MSG_NOSIGNAL);
+	(void)sendfd(k->watch, state, sizeof(*state), &fd, fd >= 0);
 }
 
 static void tell_ready(struct keeper *k)

@@ -20,6 +20,7 @@
 #include "base/auto.h"
 #include "base/fsutil.h"
 #include "base/mem.h"
+#include "base/sendfd.h"
 #include "sandbox/owner_asked.h"
 #include "sandbox/owner_calls.h"
 #include "sandbox/owner_gate.h"
@@ -140,23 +141,7 @@ struct greeting {
 
 static int send_greeting(int sock, const struct greeting *g, int fd, struct err *err)
 {
-	struct iovec iov = { .iov_len = sizeof(*g) };
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	memcpy(&iov.iov_base, &g, sizeof(g)); /* sendmsg() only reads it */
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
-	if (sendmsg(sock, &msg, MSG_NOSIGNAL) != (ssize_t)sizeof(*g))
+	if (sendfd(sock, g, sizeof(*g), &fd, fd >= 0) < 0)
 		return err_sys(err, "cannot hand the listener of the step to its supervisor");
 	return 0;
 }
@@ -229,25 +214,19 @@ int owner_install(const struct owner *o, int sock, const struct user *user, stru
 int owner_accept(struct owner *o, int sock, struct err *err)
 {
 	struct greeting g;
-	struct iovec iov = { &g, sizeof(g) };
-	char control[CMSG_SPACE(sizeof(int))];
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = sizeof(control) };
 	struct creds user = CREDS_ROOT;
 	unsigned number;
-	struct cmsghdr *c;
-	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	size_t nfds = 1;
+	ssize_t n = recvfd(sock, &g, sizeof(g), 0, &o->listener, &nfds);
 
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
 		return 0;
 	if (n != (ssize_t)sizeof(g) || g.ngroups > USER_GROUPS_MAX)
 		return err_set(err, ERR_SYSTEM, "the program of the step sent a broken message");
-	c = CMSG_FIRSTHDR(&msg);
-	if (!c || c->cmsg_type != SCM_RIGHTS) {
+	if (nfds == 0) {
 		o->flat = o->filter->level == OWNER_FULL;
 		return 0;
 	}
-	memcpy(&o->listener, CMSG_DATA(c), sizeof(int));
 	user.ruid = user.euid = user.suid = user.fsuid = g.uid;
 	user.rgid = user.egid = user.sgid = user.fsgid = g.gid;
 	user.groups = g.groups;
