@@ -7,9 +7,9 @@
 . "$tests_dir/build.sh"
 
 # below FOLDER: the paths under a folder of the image
-below() { awk -v d="$1/" 'index($1, d) == 1 { print substr($1, length(d) + 1) }' "$tree" | tr '\n' ' '; }
+below() { lines | awk -v d="$1/" 'index($1, d) == 1 { print substr($1, length(d) + 1) }' | tr '\n' ' '; }
 # kinds FOLDER: the same with type, mode and owner, a line each
-kinds() { awk -v d="$1/" 'index($1, d) == 1 { print substr($1, length(d) + 1), $2, $3, $4 }' "$tree"; }
+kinds() { lines | awk -v d="$1/" 'index($1, d) == 1 { print substr($1, length(d) + 1), $2, $3, $4 }'; }
 # is_file PATH CONTENT DESCRIPTION
 is_file() { is "$(cat_in "$layout" "$1" 2>&1)" "$2" "$3"; }
 
@@ -60,7 +60,7 @@ is "$(below /d118)" "dir2 dir2/foo foo x " "fact 118: the contents of a folder t
 is "$(below /d119)" "foo " "fact 119: a pattern in the middle drops the folders"
 is_file /e119/bar sub/dir1/dir2/foo "fact 119: and may rename"
 is "$(below /d120)" "foo " "fact 120: a pattern without a match beside a file"
-is "$(grep -c '^/d121' "$tree")" 0 "fact 121: a pattern without a match makes nothing, nor the folder"
+is "$(lines | grep -c '^/d121')" 0 "fact 121: a pattern without a match makes nothing, nor the folder"
 is_file "/d123/a%C3b" a%C3b "fact 123: a percent sign is one"
 is_file "/d123/žluťoučký" 'žluťoučký' "fact 123: UTF-8"
 is_file "/d123/ +%20" 'c+d e' "fact 123: a plus sign and a blank"
@@ -142,7 +142,7 @@ new/deeper/deep/g file 0644 300:400\nnew/deeper/f file 0640 300:400' "fact 136: 
 like "$(line_of /d136)" 'dir 0755 5:6' "fact 136: and not for what was there"
 is "$(kinds /d137)" $'daemon file 0644 2:33\nmixed file 0644 1000:99\nseven file 0644 7:7' "fact 137: names and numbers in --chown"
 like "$(line_of /d139)" 'dir 0755 2:33' "fact 139: the destination too"
-is "$(grep '^/d139/' "$tree" | grep -vE ' (file|dir|link) [0-7]+ 2:33( |$)')" "" "fact 139: and everything below it"
+is "$(lines | grep '^/d139/' | grep -vE ' (file|dir|link) [0-7]+ 2:33( |$)')" "" "fact 139: and everything below it"
 refuses 1 'nosuchuser' "fact 138: an unknown name in --chown" <<<$'FROM scratch\nCOPY etc /etc\nCOPY --chown=nosuchuser foo /'
 
 # --- modes ----------------------------------------------------------------------------------------------------
