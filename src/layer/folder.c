@@ -57,7 +57,10 @@ struct walk {
 	struct tree_sink *sink;
 	struct folder_walk_stats stats;
 	struct strbuf path;
+	int root_fd;
 	struct keymap inodes; /* struct inode_key to position in links */
+	struct keymap named;  /* struct inode_key of files that got a name, to whether an old one was given */
+	bool has_named;       /* they have been looked for */
 	struct strv links;    /* first names of files with several */
 	struct arena keys;
 	char *data;
@@ -327,16 +330,11 @@ static bool same_contents(struct walk *w, const struct node *n, const struct tre
 	return at == n->e.size && memcmp(digest, below->digest, sizeof(digest)) == 0;
 }
 
-/*
- * Whether the entry is what lower has there: copied up, and not changed. A file that was copied up to
- * get another name is changed: a layer can only link to a name that it has itself.
- */
+/* Whether the entry is what lower has there: copied up, and not changed. */
 static bool unchanged(struct walk *w, const struct node *n, const struct tree_entry *below)
 {
 	const struct tree_entry *e = &n->e;
 
-	if (e->type == ENTRY_FILE && n->st.st_nlink > 1)
-		return false;
 	if (e->type != below->type || e->uid != below->uid || e->gid != below->gid ||
 		e->mtime != below->mtime || !same_xattrs(e, below))
 		return false;
@@ -646,6 +644,66 @@ static int walk_subdir(struct walk *w, struct level *up, struct node *n,
 	return walk_dir(w, n, &self, cover, err);
 }
 
+/* Find the files below the directory at w->path that have several names, one of which lower has not. */
+static int find_named(struct walk *w, int dir_fd, struct err *err)
+{
+	auto_strv names = STRV_INIT;
+	size_t base = w->path.len;
+	int result = list_names(w, dir_fd, &names, err);
+
+	for (size_t i = 0; i < names.len && result == 0; i++) {
+		struct stat st;
+
+		push_name(&w->path, names.v[i]);
+		if (fstatat(dir_fd, names.v[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			result = err_sys(err, "cannot stat '%s'", w->path.buf);
+		} else if (S_ISDIR(st.st_mode)) {
+			auto_fd int fd = openat(dir_fd, names.v[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+			result = fd < 0 ? err_sys(err, "cannot open the folder '%s'", w->path.buf) :
+					  find_named(w, fd, err);
+		} else if (S_ISREG(st.st_mode) && st.st_nlink > 1 && !lower_lookup(w, w->path.buf, NULL)) {
+			struct inode_key *key = arena_alloc(&w->keys, sizeof(*key));
+
+			*key = (struct inode_key){ st.st_dev, st.st_ino };
+			if (!keymap_find(&w->named, key, sizeof(*key)))
+				keymap_put(&w->named, key, sizeof(*key), 0);
+		}
+		strbuf_setlen(&w->path, base);
+	}
+	return result;
+}
+
+/*
+ * Whether the layer needs this unchanged name of a file: a layer can only link to a name that it has itself, so a name
+ * that a step gave to a file of lower brings one of the old names along. Returns 1, 0, or -1 and *err.
+ */
+static int is_needed(struct walk *w, const struct node *n, struct err *err)
+{
+	struct inode_key key = { n->st.st_dev, n->st.st_ino };
+	uint32_t *given;
+
+	if (n->e.type != ENTRY_FILE || n->st.st_nlink < 2)
+		return 0;
+	if (!w->has_named) {
+		struct strbuf here = w->path;
+		int result;
+
+		w->path = (struct strbuf)STRBUF_INIT;
+		result = find_named(w, w->root_fd, err);
+		strbuf_release(&w->path);
+		w->path = here;
+		if (result < 0)
+			return -1;
+		w->has_named = true;
+	}
+	given = keymap_find(&w->named, &key, sizeof(key));
+	if (!given || *given)
+		return 0;
+	*given = 1;
+	return 1;
+}
+
 /*
  * A step wrote it. What can hold no record has one with the supervisor; what has none, in a directory that hands on a
  * recorded group, was made by root, and got that group as it would from the kernel.
@@ -682,8 +740,12 @@ static int walk_node(
 	if (n->e.type == ENTRY_DIR)
 		return walk_subdir(w, up, n, has_below ? &below : NULL, cover, err);
 	if (has_below && cover == COVER_NONE && unchanged(w, n, &below)) {
-		w->stats.unchanged++;
-		return 0;
+		int needed = is_needed(w, n, err);
+
+		if (needed <= 0) {
+			w->stats.unchanged++;
+			return needed;
+		}
 	}
 	return give_node(w, up, n, err);
 }
@@ -773,10 +835,11 @@ int folder_walk(int root_fd, const struct folder_walk_options *opt, struct tree_
 	struct folder_walk_stats *ret, struct err *err)
 {
 	static const struct folder_walk_options none = {.lower = NULL};
-	struct walk w = {.opt = opt ? opt : &none, .sink = sink, .path = STRBUF_INIT};
+	struct walk w = {.opt = opt ? opt : &none, .sink = sink, .path = STRBUF_INIT, .root_fd = root_fd};
 	int result;
 
 	keymap_init(&w.inodes);
+	keymap_init(&w.named);
 	w.data = xmalloc(DATA_SIZE);
 	w.list = xmalloc(XATTR_LIST_SIZE);
 	w.value = xmalloc(LAYER_XATTR_VALUE_MAX);
@@ -786,6 +849,7 @@ int folder_walk(int root_fd, const struct folder_walk_options *opt, struct tree_
 	if (result == 0 && ret)
 		*ret = w.stats;
 	keymap_release(&w.inodes);
+	keymap_release(&w.named);
 	arena_release(&w.keys);
 	strv_release(&w.links);
 	strbuf_release(&w.path);
