@@ -42,7 +42,13 @@ for user in "${users[@]}"; do
 done
 
 # --- fuse-overlayfs lives and dies with its step
-daemons() { pgrep -x fuse-overlayfs; }
+# daemons: those of this test; its environment tells, as other tests have some too
+daemons() {
+	local pid
+	for pid in $(pgrep -x fuse-overlayfs); do
+		! grep -qaF "$scratch/" "/proc/$pid/environ" 2>/dev/null || echo "$pid"
+	done | grep .
+}
 no_daemons() { ! daemons; }
 if [ -n "$have_fuse" ]; then
 	# it ends by itself as soon as the files of the image cannot be read any more
