@@ -14,9 +14,8 @@
 #include "build/progress.h"
 
 #define TIME_SIZE (RFC3339_SIZE + 12)
-#define DEFINITION                                                                                 \
-	"[internal] load build definition" /* the vertex to which findings in the Dockerfile       \
-					      belong */
+/* The vertex to which findings in the Dockerfile belong. */
+#define DEFINITION "[internal] load build definition"
 #define STREAM_STDOUT 1 /* a step's two streams come as one, in the order of writing */
 
 struct json_status {

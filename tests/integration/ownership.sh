@@ -138,7 +138,7 @@ RUN cp -r /pkg/npm ~/app && cd ~/app && npm install --offline --no-audit --no-fu
 RUN cp -r /pkg/pip /tmp/pip && python3 -m pip install --user --break-system-packages --no-index --no-build-isolation --no-compile --no-cache-dir /tmp/pip && \
 	rm -rf /tmp/pip && test -z "$(find ~/.local ! -user alice)" && rm -rf ~/.cache
 USER root
-RUN cp -r /pkg/npm /root/app && cd /root/app && npm install --offline --no-audit --no-fund --cache /tmp/nc ./dep > /dev/null && rm -rf /tmp/nc ~/.npm && \
+RUN cp -r /pkg/npm ~/app && cd ~/app && npm install --offline --no-audit --no-fund --cache /tmp/nc ./dep > /dev/null && rm -rf /tmp/nc ~/.npm && \
 	python3 -m pip install --break-system-packages --no-index --no-build-isolation --no-compile --no-cache-dir /pkg/pip && rm -rf ~/.cache /pkg
 END
 mkdir -p debian/pkg/npm/dep debian/pkg/pip
