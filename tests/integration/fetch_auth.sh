@@ -114,10 +114,10 @@ hostile() { # NAME MESSAGE, the value on stdin
 	refuses 1 "$2" "a token for git with $1" --secret "id=GIT_AUTH_TOKEN,src=$secrets/hostile" t
 	is "$(asked)" "" "a token with $1 is not sent"
 }
-printf '%s\r\nX-Evil: 1' "$good" | hostile "CR and LF" 'cannot be sent: it has a control character'
-printf '%s\n' "$good" | hostile "a newline at its end" 'a newline at its end'
-printf 'a\0b' | hostile "a NUL" 'control character'
-head -c 8193 /dev/zero | tr '\0' a | hostile "8193 bytes" 'more than 8192 bytes'
+hostile "CR and LF" 'cannot be sent: it has a control character' < <(printf '%s\r\nX-Evil: 1' "$good")
+hostile "a newline at its end" 'a newline at its end' < <(printf '%s\n' "$good")
+hostile "a NUL" 'control character' < <(printf 'a\0b')
+hostile "8193 bytes" 'more than 8192 bytes' < <(head -c 8193 /dev/zero | tr '\0' a)
 
 # --- git ------------------------------------------------------------------------------------------------------
 new_repository r
