@@ -205,14 +205,17 @@ int write_file_atomic(
 	return 0;
 }
 
-/* mkdir() that takes an existing folder for success. Returns 1 if it made the folder, 0 if it was there, -1 with errno. */
+/* mkdir() that takes an existing folder for success. Its owner can use a new one whatever the umask, as with mkdir -p. */
 static int mkdir_one(int dirfd, const char *path, mode_t mode)
 {
 	struct stat st;
 	int error;
 
-	if (mkdirat(dirfd, path, mode) == 0)
-		return 1;
+	if (mkdirat(dirfd, path, mode) == 0) {
+		if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return -1;
+		return (st.st_mode & 0300) == 0300 ? 0 : fchmodat(dirfd, path, (st.st_mode & 07777) | 0300, 0);
+	}
 	error = errno;
 	/* not only EEXIST: a read-only or foreign parent may refuse before it looks */
 	if (error != ENOENT && fstatat(dirfd, path, &st, 0) == 0) {
@@ -224,27 +227,12 @@ static int mkdir_one(int dirfd, const char *path, mode_t mode)
 	return -1;
 }
 
-/* As mkdir -p does: whatever the umask, its owner can make the next folder in a parent that was made for it. */
-static int mkdir_parent(int dirfd, const char *path, mode_t mode)
-{
-	struct stat st;
-	int made = mkdir_one(dirfd, path, mode);
-
-	if (made <= 0)
-		return made;
-	if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -1;
-	if ((st.st_mode & 0300) == 0300)
-		return 0;
-	return fchmodat(dirfd, path, (st.st_mode & 07777) | 0300, 0);
-}
-
 int mkdir_p(int dirfd, const char *path, mode_t mode)
 {
 	auto_free char *prefix = NULL;
 
 	/* mostly it is there already, or only the last one is missing */
-	if (mkdir_one(dirfd, path, mode) >= 0)
+	if (mkdir_one(dirfd, path, mode) == 0)
 		return 0;
 	if (errno != ENOENT || path[0] == '\0')
 		return -1;
@@ -255,7 +243,7 @@ int mkdir_p(int dirfd, const char *path, mode_t mode)
 		p += strcspn(p, "/");
 		after = *p;
 		*p = '\0';
-		if ((after ? mkdir_parent : mkdir_one)(dirfd, prefix, mode) < 0)
+		if (mkdir_one(dirfd, prefix, mode) < 0)
 			return -1;
 		*p = after;
 	}

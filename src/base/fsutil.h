@@ -34,7 +34,10 @@ int read_all(int fd, struct strbuf *sb, size_t max);
 int read_file(int dirfd, const char *name, size_t max, struct strbuf *sb, struct err *err);
 /* Write name in dirfd by a temporary file and rename, mode as given. Returns 0, or -1 and *err. */
 int write_file_atomic(int dirfd, const char *name, const void *data, size_t n, mode_t mode, struct err *err);
-/* mkdir -p of a relative or absolute path below dirfd, mode for new folders. Returns 0, or -1 with errno. */
+/*
+ * mkdir -p of a relative or absolute path below dirfd. New folders have mode less the umask, and whatever that is their
+ * owner may write to them. Returns 0, or -1 with errno.
+ */
 int mkdir_p(int dirfd, const char *path, mode_t mode);
 /*
  * Remove name in dirfd and all below it, never following a link nor crossing into another file system.
