@@ -19,6 +19,7 @@
 #include "sandbox/mounts.h"
 #include "sandbox/refusal.h"
 #include "sandbox/rootfs.h"
+#include "sandbox/targets.h"
 #include "sandbox/treecopy.h"
 
 int root_new_namespace(struct err *err)
@@ -58,7 +59,7 @@ static char *stub_name(const struct root *r)
 }
 
 /* A layer of the targets that are missing in the root fd. */
-static int make_stub(const struct root *r, int fd, const struct target *targets, struct err *err)
+static int make_stub(const struct root *r, int fd, struct err *err)
 {
 	auto_free char *name = stub_name(r);
 	auto_fd int stub = -1;
@@ -70,7 +71,7 @@ static int make_stub(const struct root *r, int fd, const struct target *targets,
 	else
 		rc = stub = open_folder(name, err);
 	if (rc >= 0)
-		rc = targets_make_stub(fd, targets, stub, err);
+		rc = targets_make_stub(fd, stub, err);
 	umask(mask);
 	return rc < 0 ? -1 : 0;
 }
@@ -106,16 +107,16 @@ static int unmount_overlay(struct root *r, struct err *err)
 	return 0;
 }
 
-static int open_overlay(struct root *r, const struct target *targets, struct err *err)
+static int open_overlay(struct root *r, struct err *err)
 {
 	int missing;
 
 	if (root_new_namespace(err) < 0 || mount_overlay(r, err) < 0)
 		return -1;
-	missing = targets_missing(r->fd, targets, err);
+	missing = targets_missing(r->fd, err);
 	if (missing <= 0)
 		return missing;
-	if (make_stub(r, r->fd, targets, err) < 0 || unmount_overlay(r, err) < 0)
+	if (make_stub(r, r->fd, err) < 0 || unmount_overlay(r, err) < 0)
 		return -1;
 	push_stub(r);
 	return mount_overlay(r, err);
@@ -130,18 +131,18 @@ static int start_fuse(struct root *r, struct err *err)
 }
 
 /* It starts before the namespace is made: pivot_root(2) would pull the root away under it. */
-static int open_fuse(struct root *r, const struct target *targets, struct err *err)
+static int open_fuse(struct root *r, struct err *err)
 {
 	int missing;
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &r->began);
 	if (start_fuse(r, err) < 0)
 		return -1;
-	missing = targets_missing(r->fd, targets, err);
+	missing = targets_missing(r->fd, err);
 	if (missing < 0)
 		return -1;
 	if (missing) {
-		if (make_stub(r, r->fd, targets, err) < 0)
+		if (make_stub(r, r->fd, err) < 0)
 			return -1;
 		r->fd = close_fd(r->fd);
 		push_stub(r);
@@ -165,18 +166,18 @@ static int check_noexec(int fd, struct err *err)
 	return 0;
 }
 
-static int fill_copy(struct root *r, int upper, const struct target *targets, struct err *err)
+static int fill_copy(struct root *r, int upper, struct err *err)
 {
 	int missing;
 
 	if (tree_merge(&r->lowers, upper, err) < 0)
 		return -1;
-	missing = targets_missing(upper, targets, err);
+	missing = targets_missing(upper, err);
 	if (missing > 0) {
 		auto_free char *name = stub_name(r);
 		auto_fd int stub = -1;
 
-		if (make_stub(r, upper, targets, err) < 0)
+		if (make_stub(r, upper, err) < 0)
 			return -1;
 		stub = open_folder(name, err);
 		missing = stub < 0 ? -1 : tree_apply(stub, upper, err);
@@ -187,7 +188,7 @@ static int fill_copy(struct root *r, int upper, const struct target *targets, st
 	return r->before ? 0 : -1;
 }
 
-static int open_copy(struct root *r, const struct target *targets, struct err *err)
+static int open_copy(struct root *r, struct err *err)
 {
 	auto_fd int upper = open_folder(r->upper, err);
 	mode_t mask;
@@ -196,7 +197,7 @@ static int open_copy(struct root *r, const struct target *targets, struct err *e
 	if (upper < 0 || check_noexec(upper, err) < 0)
 		return -1;
 	mask = umask(0);
-	rc = fill_copy(r, upper, targets, err);
+	rc = fill_copy(r, upper, err);
 	umask(mask);
 	if (rc < 0 || root_new_namespace(err) < 0)
 		return -1;
@@ -207,7 +208,7 @@ static int open_copy(struct root *r, const struct target *targets, struct err *e
 /* ---- all of them ---- */
 
 int root_open(struct root *ret, enum storage storage, const struct strv *lowers, const char *stub,
-	const char *upper, const char *work, const struct target *targets, struct err *err)
+	const char *upper, const char *work, struct err *err)
 {
 	*ret = (struct root)ROOT_INIT;
 	ret->storage = storage;
@@ -216,11 +217,11 @@ int root_open(struct root *ret, enum storage storage, const struct strv *lowers,
 	strv_copy(&ret->lowers, lowers);
 	strv_add(&ret->lowers, stub);
 	if (storage == STORAGE_OVERLAY)
-		return open_overlay(ret, targets, err);
+		return open_overlay(ret, err);
 	ret->home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (ret->home < 0)
 		return err_sys(err, "cannot open the mount namespace");
-	return storage == STORAGE_FUSE ? open_fuse(ret, targets, err) : open_copy(ret, targets, err);
+	return storage == STORAGE_FUSE ? open_fuse(ret, err) : open_copy(ret, err);
 }
 
 /* What the kernel still holds back goes to the daemon now, where an error can be told. */

@@ -12,7 +12,6 @@
 #include "base/strv.h"
 #include "sandbox/fuse.h"
 #include "sandbox/storage.h"
-#include "sandbox/targets.h"
 #include "sandbox/treediff.h"
 
 #define ROOT_STUB "stub" /* the folder of rootfs_make_stub(), in the store */
@@ -40,12 +39,12 @@ int root_new_namespace(struct err *err);
  *   lowers   folders relative to the store, top layer first
  *   stub     ROOT_STUB or ROOT_GATE_STUB, added below
  *   upper, work  two empty folders beside each other in one that is the step's own; a third ("targets") may be made there
- *   targets  what must be there to be mounted on (sandbox/targets.h)
+ * What must be there to be mounted on is (targets.h).
  * Returns 0, or -1 and *err: ERR_SANDBOX (the storage does not work here), and those of the parts. *ret is for
  * root_release() in both cases.
  */
 int root_open(struct root *ret, enum storage storage, const struct strv *lowers, const char *stub,
-	const char *upper, const char *work, const struct target *targets, struct err *err);
+	const char *upper, const char *work, struct err *err);
 /*
  * Once every process of the step is dead and waited for: leave the mount namespace, end what served it, and bring the
  * upper folder into the form of the kernel's overlay. store becomes the working directory. Returns 0, or -1 and *err.

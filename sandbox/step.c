@@ -245,7 +245,7 @@ static int make_tree(struct supervised *s, bool gate, struct err *err)
 	if (step_mounts_make(&s->mounting, &spec->env, err) < 0 ||
 		step_mounts_stub(&s->mounting, &spec->lowers, err) < 0 ||
 		root_open(&s->root, spec->storage, &spec->lowers, gate ? ROOT_GATE_STUB : ROOT_STUB, spec->upper, spec->work,
-			step_targets, err) < 0)
+			err) < 0)
 		return -1;
 	root = s->args.rootfd = s->root.fd;
 	if (devices_mount(root, spec->shm_size, err) < 0 || mount_etc(spec, gate, root, err) < 0 ||

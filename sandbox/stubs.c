@@ -16,7 +16,7 @@
 #include "sandbox/root.h"
 #include "sandbox/rootfs.h"
 
-#define LINKS_MAX 40
+#define LINKS_MAX 40 /* symbolic links in one path, as the kernel */
 #define XATTR_NAMES_MAX ((size_t)64 << 10) /* XATTR_LIST_MAX of the kernel */
 
 /* ---- where a target lies ---- */
@@ -256,13 +256,75 @@ static void note_paths(struct strv *paths, const struct place *p)
 			add_path(paths, path, n);
 }
 
+/* Those of the targets that a view lacks. */
 struct missing {
 	struct place *places;
 	const struct stub **stubs;
 	size_t n;
 };
 
-static int make_below(const struct missing *m, const char *work, struct strv *lowers, struct err *err)
+static void missing_release(struct missing *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		strbuf_release(&m->places[i].path);
+	free(m->places);
+	free(m->stubs);
+}
+
+/* *m is released by the caller in any case. */
+static int find_missing(int view, const struct stub *stubs, size_t n, struct missing *m, struct err *err)
+{
+	*m = (struct missing){ xcalloc(n, sizeof(*m->places)), xcalloc(n, sizeof(*m->stubs)), 0 };
+	for (size_t i = 0; i < n; i++) {
+		struct place *p = &m->places[m->n];
+		int rc = find_place(view, stubs[i].target, p, err);
+
+		if (rc == 0 && p->existing < p->path.len)
+			m->stubs[m->n++] = &stubs[i];
+		else
+			strbuf_release(&p->path);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool is_shown(int view, const struct place *p)
+{
+	auto_fd int fd = open_no_symlinks(view, p->path.buf, O_PATH | O_NOFOLLOW, 0);
+
+	return fd >= 0;
+}
+
+/* In two passes: making the last of them changes the times of its folders. */
+static int fill_above(const struct missing *m, int view, int dir, struct err *err)
+{
+	for (size_t pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < m->n; i++) {
+			const struct place *p = &m->places[i];
+
+			if (is_shown(view, p))
+				continue;
+			if (copy_way(dir, view, p->path.buf, p->existing, pass == 1, err) < 0)
+				return -1;
+			if (pass == 0 && make_rest(dir, p->path.buf, p->existing, m->stubs[i]->file, err) < 0)
+				return -1;
+		}
+	return 0;
+}
+
+int stubs_make_above(int view, const struct stub *stubs, size_t n, int dir, struct err *err)
+{
+	struct missing m;
+	int rc = find_missing(view, stubs, n, &m, err);
+
+	if (rc == 0)
+		rc = fill_above(&m, view, dir, err);
+	missing_release(&m);
+	return rc;
+}
+
+static int add_below(const struct missing *m, const char *work, struct strv *lowers, struct err *err)
 {
 	auto_free char *name = NULL;
 	auto_fd int dir = new_layer(work, "below", &name, err);
@@ -274,13 +336,6 @@ static int make_below(const struct missing *m, const char *work, struct strv *lo
 			return -1;
 	strv_add(lowers, name);
 	return 0;
-}
-
-static bool is_shown(int view, const struct place *p)
-{
-	auto_fd int fd = open_no_symlinks(view, p->path.buf, O_PATH | O_NOFOLLOW, 0);
-
-	return fd >= 0;
 }
 
 static void put_first(struct strv *lowers, const char *name)
@@ -295,39 +350,23 @@ static void put_first(struct strv *lowers, const char *name)
 }
 
 /* For what does not show from below. */
-static int make_above(const struct missing *m, const char *work, struct strv *lowers, struct err *err)
+static int add_above(const struct missing *m, const char *work, struct strv *lowers, struct err *err)
 {
 	auto_fd int view = open_view(lowers, err);
 	auto_free char *name = NULL;
 	auto_fd int dir = -1;
+	size_t shown = 0;
 
 	if (view < 0)
 		return -1;
-	for (size_t pass = 0; pass < 2; pass++)
-		for (size_t i = 0; i < m->n; i++) {
-			const struct place *p = &m->places[i];
-
-			if (is_shown(view, p))
-				continue;
-			if (dir < 0)
-				dir = new_layer(work, "above", &name, err);
-			if (dir < 0 || copy_way(dir, view, p->path.buf, p->existing, pass == 1, err) < 0)
-				return -1;
-			if (pass == 0 && make_rest(dir, p->path.buf, p->existing, m->stubs[i]->file, err) < 0)
-				return -1;
-		}
-	if (dir >= 0)
-		put_first(lowers, name);
-	return 0;
-}
-
-static int add_missing(const struct missing *m, const char *work, struct strv *lowers, struct strv *ret_paths,
-	struct err *err)
-{
-	if (make_below(m, work, lowers, err) < 0 || make_above(m, work, lowers, err) < 0)
-		return -1;
 	for (size_t i = 0; i < m->n; i++)
-		note_paths(ret_paths, &m->places[i]);
+		shown += is_shown(view, &m->places[i]);
+	if (shown == m->n)
+		return 0;
+	dir = new_layer(work, "above", &name, err);
+	if (dir < 0 || fill_above(m, view, dir, err) < 0)
+		return -1;
+	put_first(lowers, name);
 	return 0;
 }
 
@@ -335,24 +374,18 @@ int stubs_add(const struct stub *stubs, size_t n, const char *work, struct strv 
 	struct err *err)
 {
 	auto_fd int view = open_view(lowers, err);
-	auto_free struct place *places = xcalloc(n, sizeof(*places));
-	auto_free const struct stub **missing = xcalloc(n, sizeof(*missing));
-	struct missing m = { .places = places, .stubs = missing };
-	int rc = view < 0 ? -1 : 0;
+	struct missing m;
+	int rc;
 
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		struct place *p = &places[m.n];
-
-		rc = find_place(view, stubs[i].target, p, err);
-		if (rc == 0 && p->existing < p->path.len)
-			missing[m.n++] = &stubs[i];
-		else
-			strbuf_release(&p->path);
+	if (view < 0)
+		return -1;
+	rc = find_missing(view, stubs, n, &m, err);
+	if (rc == 0 && m.n) {
+		rc = add_below(&m, work, lowers, err) < 0 ? -1 : add_above(&m, work, lowers, err);
+		for (size_t i = 0; rc == 0 && i < m.n; i++)
+			note_paths(ret_paths, &m.places[i]);
 	}
-	if (rc == 0 && m.n)
-		rc = add_missing(&m, work, lowers, ret_paths, err);
-	for (size_t i = 0; i < m.n; i++)
-		strbuf_release(&places[i].path);
+	missing_release(&m);
 	return rc;
 }
 

@@ -16,7 +16,7 @@
 #include "base/strv.h"
 
 struct stub {
-	const char *target; /* absolute; links of the image are followed */
+	const char *target; /* from the root; links of the image are followed */
 	bool file;          /* else a folder */
 };
 
@@ -28,6 +28,11 @@ struct stub {
  */
 int stubs_add(const struct stub *stubs, size_t n, const char *work, struct strv *lowers, struct strv *ret_paths,
 	struct err *err);
+/*
+ * Only a layer above: make what view, an open folder, lacks of the targets in the empty folder dir.
+ * Returns 0, or -1 and *err as stubs_add().
+ */
+int stubs_make_above(int view, const struct stub *stubs, size_t n, int dir, struct err *err);
 /*
  * See to it that target is there below the attached root, for a mount inside another mount (a tmpfs, a cache, /dev):
  * made there when that can be written to.

@@ -10,6 +10,7 @@
 # A test ends with done_testing. What cannot run here is a skip with its reason; with MUST_WORK=1 that fails.
 
 set -u
+shopt -s lastpipe # what a test pipes into ok or builds is counted here, not in a subshell
 umask 022
 tests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$tests_dir/.." && pwd)

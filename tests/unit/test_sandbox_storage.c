@@ -417,8 +417,8 @@ static void makes_missing_targets_where_links_lead(void **state)
 	age(f->low, "real");
 	assert_int_equal(symlinkat("../../../real/conf", f->low, "etc"), 0);
 	put_dir(f->low, "dev");
-	assert_int_equal(targets_missing(f->low, step_targets, &f->err), 1);
-	check(f, targets_make_stub(f->low, step_targets, f->tree, &f->err));
+	assert_int_equal(targets_missing(f->low, &f->err), 1);
+	check(f, targets_make_stub(f->low, f->tree, &f->err));
 	assert_true(is_there(f->tree, "real/conf/hosts"));
 	assert_true(is_there(f->tree, "real/conf/resolv.conf"));
 	assert_true(is_there(f->tree, "proc"));
@@ -433,12 +433,12 @@ static void refuses_targets_that_are_in_the_way(void **state)
 
 	put_dir(f->low, "x");
 	assert_int_equal(symlinkat("x", f->low, "proc"), 0);
-	assert_int_equal(targets_missing(f->low, step_targets, &f->err), -1);
+	assert_int_equal(targets_missing(f->low, &f->err), -1);
 	assert_int_equal(f->err.kind, ERR_INPUT);
 	assert_non_null(strstr(f->err.msg, "'/proc'"));
 	assert_non_null(strstr(f->err.msg, "'x'"));
 	put(f->high, "dev", "a file");
-	assert_int_equal(targets_missing(f->high, step_targets, &f->err), -1);
+	assert_int_equal(targets_missing(f->high, &f->err), -1);
 	assert_non_null(strstr(f->err.msg, "'/dev'"));
 }
 
