@@ -69,28 +69,58 @@ static int fill(int dev, struct err *err)
 	return 0;
 }
 
-int devices_mount(int rootfd, uint64_t shm_size, struct err *err)
+static int mount_shm(int dev, uint64_t shm_size, struct err *err)
 {
 	char size[24];
+	const struct mount_option shm[] = { { "mode", "1777" }, { "size", size }, { "nr_inodes", "64k" },
+		{ NULL, NULL } };
+	auto_fd int fd = -1;
+
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)shm_size);
+	fd = mount_new("tmpfs", shm, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
+	return fd < 0 ? -1 : mount_attach_in_root(fd, dev, "shm", err);
+}
+
+/* On the folder place. */
+static int mount_dev(int place, uint64_t shm_size, struct err *err)
+{
 	/* Without nr_inodes a step could fill half of the machine's memory with empty files. */
 	static const struct mount_option tmpfs[] = { { "mode", "0755" }, { "size", "64k" }, { "nr_inodes", "1k" },
 		{ NULL, NULL } };
 	static const struct mount_option pts[] = { { "newinstance", NULL }, { "ptmxmode", "0666" },
 		{ "mode", "0620" }, { NULL, NULL } };
-	const struct mount_option shm[] = { { "mode", "1777" }, { "size", size }, { "nr_inodes", "64k" },
-		{ NULL, NULL } };
 	auto_fd int dev = mount_new("tmpfs", tmpfs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
 	auto_fd int new_pts = -1;
-	auto_fd int new_shm = -1;
 
-	if (dev < 0 || mount_attach_on_folder(dev, rootfd, "dev", err) < 0 || fill(dev, err) < 0)
+	if (dev < 0 || mount_attach(dev, place, "/dev", err) < 0 || fill(dev, err) < 0)
 		return -1;
 	new_pts = mount_new("devpts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
 	if (new_pts < 0 || mount_attach_in_root(new_pts, dev, "pts", err) < 0)
 		return -1;
-	snprintf(size, sizeof(size), "%llu", (unsigned long long)shm_size);
-	new_shm = mount_new("tmpfs", shm, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
-	if (new_shm < 0)
+	return mount_shm(dev, shm_size, err);
+}
+
+int devices_make(const char *folder, uint64_t shm_size, struct err *err)
+{
+	auto_fd int place = open_no_symlinks(AT_FDCWD, folder, O_PATH | O_DIRECTORY, 0);
+	auto_fd int dev = -1;
+
+	if (place < 0)
+		return err_sys(err, "cannot open '%s'", folder);
+	if (mount_dev(place, shm_size, err) < 0)
 		return -1;
-	return mount_attach_in_root(new_shm, dev, "shm", err);
+	dev = mount_clone(AT_FDCWD, folder, true, 0, err);
+	if (umount2(folder, MNT_DETACH) < 0 && dev >= 0)
+		return err_sys(err, "cannot take a /dev off '%s'", folder);
+	return take_fd(dev);
+}
+
+int devices_mount(int rootfd, int ready, uint64_t shm_size, struct err *err)
+{
+	auto_fd int place = -1;
+
+	if (ready >= 0)
+		return mount_attach_on_folder(ready, rootfd, "dev", err);
+	place = mount_point_folder(rootfd, "dev", err);
+	return place < 0 ? -1 : mount_dev(place, shm_size, err);
 }

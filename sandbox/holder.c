@@ -24,9 +24,7 @@
 #include "sandbox/diagnose.h"
 #include "sandbox/refusal.h"
 
-#define STANDBY_PAUSE_MS 10       /* after a request: until then the job itself needs the processors */
-#define STANDBY_STACK (24u << 10) /* about as deep as a step goes before its program runs */
-#define STANDBY_BLOCK 1024        /* bytes; malloc(3) of glibc keeps blocks up to this at hand */
+#define STANDBY_PAUSE_MS 10 /* after a request: until then the job itself needs the processors */
 
 /* Frames on the stream of a job, in both directions: kind, length, bytes. */
 enum frame_kind { FRAME_PAYLOAD = 1, FRAME_EVENT, FRAME_REPLY, FRAME_ERROR };
@@ -166,17 +164,6 @@ static _Noreturn void work(struct job *job, const struct job_def *def)
 	_exit(run_job(def, job) == 0 ? 0 : 1);
 }
 
-/* What a worker writes to first, its stack and the blocks that malloc(3) keeps at hand, is copied before it is asked. */
-static void touch_memory(void)
-{
-	volatile char stack[STANDBY_STACK];
-
-	for (size_t i = 0; i < sizeof(stack); i += 1024)
-		stack[i] = 0;
-	for (size_t size = 16; size <= STANDBY_BLOCK; size += 16)
-		free(xmalloc(size));
-}
-
 static _Noreturn void stand_by(struct job *job, const struct job_def *def, int sock, pid_t holder)
 {
 	int fds[JOB_FDS_MAX];
@@ -185,7 +172,9 @@ static _Noreturn void stand_by(struct job *job, const struct job_def *def, int s
 
 	if (die_with_parent(holder, &ignored) < 0)
 		_exit(0);
-	touch_memory();
+	if (def->stand_by)
+		def->stand_by();
+	mem_touch();
 	if (!receive_request(sock, &req, job, fds))
 		_exit(0);
 	close_fd(sock);

@@ -39,6 +39,8 @@ struct job_def {
 	int (*run)(struct job *job, struct err *err);
 	/* Called in the holder before the fork, or NULL: for what is computed once and inherited. */
 	int (*prepare)(struct job *job, struct err *err);
+	/* Called in a worker that waits for this job, before it does, or NULL: for what every such job needs. */
+	void (*stand_by)(void);
 	bool in_holder; /* no fork: run() changes the holder itself; must be short */
 };
 

@@ -7,6 +7,7 @@
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -114,15 +115,37 @@ static int make_readonly(int root, struct err *err)
 	return 0;
 }
 
+pid_t init_clone(int cgroup)
+{
+	const unsigned long flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+	struct clone_args args = { .flags = flags | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)cgroup };
+
+	/* clone3 only where it is needed: profiles of older container engines answer it with ENOSYS. */
+	if (cgroup >= 0)
+		return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, 0);
+}
+
+/* ---- mounts ---- */
+
+void init_make_mounts(struct init_args *args)
+{
+	struct err ignored = ERR_INIT;
+
+	args->proc = mount_new("proc", NULL, PROC_ATTRS, &ignored);
+	args->mqueue = mount_new("mqueue", NULL, PROC_ATTRS, &ignored);
+}
+
 /*
  * /proc of the new pid namespace. Where an outer container has covered parts of its own /proc the kernel refuses
  * a full one: then the outer one is shown, read-only, with foreign process numbers (spec/sandbox.md 2.7).
  */
-static int mount_proc(int root, struct err *err)
+static int mount_proc(int root, int ready, struct err *err)
 {
 	struct err refused = ERR_INIT;
 	struct statfs fs;
-	auto_fd int proc = mount_new("proc", NULL, PROC_ATTRS, &refused);
+	auto_fd int proc = ready >= 0 ? ready : mount_new("proc", NULL, PROC_ATTRS, &refused);
 
 	if (proc < 0 && refused.sys == EPERM)
 		proc = mount_clone(AT_FDCWD, "/proc", true, MOUNT_ATTR_RDONLY | PROC_ATTRS, err);
@@ -139,10 +162,10 @@ static int mount_proc(int root, struct err *err)
  * Also covers what mount_etc() of step.c left there, so it comes after mask_folders(): a kernel without message queues
  * gets an empty folder.
  */
-static int mount_mqueue(int root, struct err *err)
+static int mount_mqueue(int root, int ready, struct err *err)
 {
 	struct err ignored = ERR_INIT;
-	auto_fd int mq = mount_new("mqueue", NULL, PROC_ATTRS, &ignored);
+	auto_fd int mq = ready >= 0 ? ready : mount_new("mqueue", NULL, PROC_ATTRS, &ignored);
 
 	if (mq < 0)
 		mq = mount_clone(root, STEP_FILES "/" STEP_EMPTY, false, MOUNT_ATTR_RDONLY | PROC_ATTRS, err);
@@ -201,7 +224,7 @@ static int restrict_program(const struct init_args *a, struct err *err)
 		return -1;
 	if (policy_install(a->policy, err) < 0)
 		return -1;
-	return owner_install(a->owner, a->listener, a->user, err);
+	return owner_install(a->filter, a->ids, a->listener, a->user, err);
 }
 
 /* mkdir -p; what is made belongs to the user. */
@@ -332,6 +355,16 @@ static int become_program(const struct init_args *a, struct err *err)
 
 /* ---- pid 1 ---- */
 
+/* Those that the supervisor has made since this process was. */
+static int enter_namespaces(const struct init_args *a, struct err *err)
+{
+	if ((a->mntns < 0 || setns(a->mntns, CLONE_NEWNS) == 0) && (a->netns < 0 || setns(a->netns, CLONE_NEWNET) == 0))
+		return 0;
+	err_sys(err, "cannot enter the namespaces of the step");
+	refusal(err, "setns");
+	return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
+}
+
 static int prepare(const struct init_args *a, struct err *err)
 {
 	struct pollfd supervisor = { .fd = a->supervisor, .events = POLLIN };
@@ -340,9 +373,11 @@ static int prepare(const struct init_args *a, struct err *err)
 		return err_sys(err, "cannot tie the step to its supervisor (prctl)");
 	if (poll(&supervisor, 1, 0) != 0)
 		return err_set(err, ERR_CANCELLED, "the supervisor of the step is gone");
-	if (mount_proc(a->rootfd, err) < 0 || make_readonly(a->rootfd, err) < 0 ||
+	if (enter_namespaces(a, err) < 0)
+		return -1;
+	if (mount_proc(a->rootfd, a->proc, err) < 0 || make_readonly(a->rootfd, err) < 0 ||
 		mask_files(a->rootfd, err) < 0 || mask_folders(a->rootfd, err) < 0 ||
-		mount_mqueue(a->rootfd, err) < 0 || pivot(a->rootfd, err) < 0)
+		mount_mqueue(a->rootfd, a->mqueue, err) < 0 || pivot(a->rootfd, err) < 0)
 		return diagnose(DIAGNOSE_MOUNT, NULL, err);
 	if (sethostname(a->spec->hostname, strlen(a->spec->hostname)) < 0) {
 		err_sys(err, "cannot set the host name of the step (sethostname)");

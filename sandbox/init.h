@@ -23,14 +23,27 @@ struct init_args {
 	const struct step_spec *spec;
 	const struct policy_program *policy;
 	const struct user *user;
-	struct owner *owner;       /* recorded ownership */
-	bool virtual_ids;          /* the program's ids are recorded, not the kernel's */
-	int listener;              /* socket for owner_install() */
-	int rootfd;     /* the root file system, attached in this mount namespace */
+	const struct owner_filter *filter; /* recorded ownership */
+	uint32_t ids;
+	bool virtual_ids;    /* the program's ids are recorded, not the kernel's */
+	struct owner *owner; /* for folders that are made here; NULL when there are none to make */
+	int proc, mqueue;    /* file systems of these names that were made before, or -1 */
+	int listener;        /* socket for owner_install() */
+	int rootfd;          /* the root file system, attached in this mount namespace */
 	int stdio[3];
 	int report;     /* write end for one init_report */
-	int supervisor; /* read end of a pipe that the supervisor holds open: end of file means it died */
+	int mntns, netns;    /* namespaces of the supervisor to enter first, or -1: it is in them */
+	int supervisor; /* read end of a pipe that the supervisor holds open: end of file means it died; or -1 */
 };
+#define INIT_ARGS_INIT { .proc = -1, .mqueue = -1, .mntns = -1, .netns = -1, .supervisor = -1 }
+
+/*
+ * Like fork(2), into the pid, ipc, uts and cgroup namespaces of a step, and where cgroup (a descriptor) is not -1 into
+ * that cgroup.
+ */
+pid_t init_clone(int cgroup);
+/* Make what init_args can hold ready: what cannot be made is left to init_main(). */
+void init_make_mounts(struct init_args *args);
 
 /*
  * Body of the process after clone(2): finish the mounts, pivot, start the program, reap until it ends, kill

@@ -106,7 +106,7 @@ int mount_attach_in_root(int fd, int rootfd, const char *path, struct err *err)
 	return mount_attach(fd, target, path, err);
 }
 
-int mount_attach_on_folder(int fd, int rootfd, const char *name, struct err *err)
+int mount_point_folder(int rootfd, const char *name, struct err *err)
 {
 	auto_fd int target = open_no_symlinks(rootfd, name, O_PATH | O_DIRECTORY, 0);
 
@@ -116,7 +116,14 @@ int mount_attach_on_folder(int fd, int rootfd, const char *name, struct err *err
 		err_sys(err, "cannot open the mount point '/%s' of the image", name);
 		return refusal(err, "openat2");
 	}
-	return mount_attach(fd, target, name, err);
+	return take_fd(target);
+}
+
+int mount_attach_on_folder(int fd, int rootfd, const char *name, struct err *err)
+{
+	auto_fd int target = mount_point_folder(rootfd, name, err);
+
+	return target < 0 ? -1 : mount_attach(fd, target, name, err);
 }
 
 int mount_attach_over(int fd, int rootfd, const char *path, struct err *err)

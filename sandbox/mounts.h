@@ -36,10 +36,12 @@ int mount_attach(int fd, int target, const char *what, struct err *err);
  */
 int mount_attach_in_root(int fd, int rootfd, const char *path, struct err *err);
 /*
- * Attach the folder fd on the folder name directly below rootfd: /proc, /sys, /dev. A link in its place is refused, not
+ * Open the folder name directly below rootfd to mount on it: /proc, /sys, /dev. A link in its place is refused, not
  * followed: images that redirect these mounts are attacks (CVE-2019-19921, CVE-2026-41579).
- * Returns 0, or -1 and ERR_INPUT naming what stands there, ERR_SANDBOX.
+ * Returns it (O_PATH), or -1 and ERR_INPUT naming what stands there, ERR_SANDBOX.
  */
+int mount_point_folder(int rootfd, const char *name, struct err *err);
+/* Attach the folder fd there. Returns 0, or -1 and *err as above, ERR_SANDBOX. */
 int mount_attach_on_folder(int fd, int rootfd, const char *name, struct err *err);
 /*
  * As mount_attach_in_root() for a file, but a link at path itself is covered and not followed: images come with links to places that only

@@ -154,19 +154,20 @@ static int install(const struct owner_filter *f, unsigned long flags)
 }
 
 /* Somebody outside listens already: owners are answered by a filter alone, and kept nowhere. */
-static int install_flat(const struct owner *o, int sock, const struct greeting *g, struct err *err)
+static int install_flat(const struct owner_filter *filter, uint32_t ids, int sock, const struct greeting *g,
+	struct err *err)
 {
 	struct owner_filter *flat;
 	int rc;
 
-	if (o->filter->level == OWNER_SPILL)
+	if (filter->level == OWNER_SPILL)
 		return send_greeting(sock, g, -1, err);
 	if (g->uid != 0 || g->gid != 0)
 		return err_set(err, ERR_SANDBOX,
 			"this build has one id, and a supervisor outside of it (seccomp user notification) keeps it "
 			"from running a step as user %u:%u; give this user a range: usermod --add-subuids "
 			"100000-165535 --add-subgids 100000-165535 USER", g->uid, g->gid);
-	flat = owner_filter_new(OWNER_FLAT, o->ids);
+	flat = owner_filter_new(OWNER_FLAT, ids);
 	rc = install(flat, 0);
 	owner_filter_free(flat);
 	if (rc < 0)
@@ -186,21 +187,21 @@ static int set_initial_creds(const struct user *user, struct err *err)
 	return setrlimit(RLIMIT_LOCKS, &limit) < 0 ? err_sys(err, "cannot set the limit on file locks") : 0;
 }
 
-int owner_install(const struct owner *o, int sock, const struct user *user, struct err *err)
+int owner_install(const struct owner_filter *filter, uint32_t ids, int sock, const struct user *user, struct err *err)
 {
 	struct greeting g = { .uid = user->uid, .gid = user->gid, .ngroups = (uint32_t)user->ngroups };
 	auto_fd int listener = -1;
 
 	for (size_t i = 0; i < user->ngroups; i++)
 		g.groups[i] = user->groups[i];
-	if (o->filter->level == OWNER_FULL && set_initial_creds(user, err) < 0)
+	if (filter->level == OWNER_FULL && set_initial_creds(user, err) < 0)
 		return -1;
 	/* Killable: signals of a Go runtime must not interrupt a call that is half done and make it happen twice. */
-	listener = install(o->filter, SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+	listener = install(filter, SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
 	if (listener < 0 && errno == EINVAL)
-		listener = install(o->filter, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+		listener = install(filter, SECCOMP_FILTER_FLAG_NEW_LISTENER);
 	if (listener < 0 && (errno == EBUSY || errno == EINVAL))
-		return install_flat(o, sock, &g, err);
+		return install_flat(filter, ids, sock, &g, err);
 	if (listener < 0) {
 		err_sys(err, "cannot install the filter of recorded ownership");
 		err->kind = ERR_SANDBOX;

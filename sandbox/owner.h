@@ -58,10 +58,11 @@ void owner_note(struct owner *o, int rootfd, const char *path, const struct owne
 int owner_give(struct owner *o, const char *path, const struct user *user);
 
 /*
- * In the program: install the filter, and hand its listener and the credentials of the user to the supervisor. Needs
- * no_new_privs or CAP_SYS_ADMIN in the user namespace. Returns 0, or -1 and *err: ERR_SANDBOX, ERR_SYSTEM.
+ * In the program: install the filter of owner_options, and hand its listener and the credentials of the user to the
+ * supervisor. Needs no_new_privs or CAP_SYS_ADMIN in the user namespace. ids as in owner_options.
+ * Returns 0, or -1 and *err: ERR_SANDBOX, ERR_SYSTEM.
  */
-int owner_install(const struct owner *o, int sock, const struct user *user, struct err *err);
+int owner_install(const struct owner_filter *filter, uint32_t ids, int sock, const struct user *user, struct err *err);
 /*
  * In the supervisor: take what owner_install() sent (it is there to be read). Returns 1; 0 at the end of the stream, or
  * when this process tree has a listener already and owners are answered without being kept; -1 and *err.

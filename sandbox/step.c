@@ -26,6 +26,7 @@
 #include "sandbox/owner.h"
 #include "sandbox/owner_gate.h"
 #include "sandbox/policy.h"
+#include "sandbox/ready.h"
 #include "sandbox/refusal.h"
 #include "sandbox/root.h"
 
@@ -64,7 +65,7 @@ static void limits_get(struct wire *w, struct step_spec *spec)
 	spec->nlimits = n / sizeof(spec->limits[0]);
 }
 
-static int spec_get(struct wire *w, struct step_spec *spec, struct err *err)
+int step_spec_get(struct wire *w, struct step_spec *spec, struct err *err)
 {
 	wire_get_strv(w, &spec->lowers);
 	spec->upper = wire_get_str(w);
@@ -151,11 +152,20 @@ int step_prepare(struct job *job, struct err *err)
 	return 0;
 }
 
+/* Of a worker that waited. */
+static struct ready ready = READY_INIT;
+
+void step_stand_by(void)
+{
+	ready_make(&ready);
+}
+
 /* One step, as its supervisor sees it. */
 struct supervised {
 	struct job *job;
 	const struct step_hooks *hooks;
 	struct step_spec spec;
+	size_t spec_size; /* at the front of the payload */
 	struct user user;
 	struct owner *owner;
 	struct step_mounting mounting;
@@ -248,23 +258,10 @@ static int make_tree(struct supervised *s, bool gate, struct err *err)
 			err) < 0)
 		return -1;
 	root = s->args.rootfd = s->root.fd;
-	if (devices_mount(root, spec->shm_size, err) < 0 || mount_etc(spec, gate, root, err) < 0 ||
+	if (devices_mount(root, spec->shm_size == STEP_SHM_SIZE ? ready.dev : -1, spec->shm_size, err) < 0 || mount_etc(spec, gate, root, err) < 0 ||
 		mount_sys(spec->network, root, err) < 0)
 		return diagnose(DIAGNOSE_MOUNT, NULL, err);
 	return step_mounts_attach(&s->mounting, root, err);
-}
-
-/* Like fork(2), into the namespaces of the step and, where cgroup is not -1, into its cgroup. */
-static pid_t clone_init(int cgroup)
-{
-	const unsigned long flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-	struct clone_args args = { .flags = flags | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD,
-		.cgroup = (uint64_t)cgroup };
-
-	/* clone3 only where it is needed: profiles of older container engines answer it with ENOSYS. */
-	if (cgroup >= 0)
-		return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, 0);
 }
 
 /* ---- recorded ownership ---- */
@@ -296,6 +293,8 @@ static int prepare_owner(struct supervised *s, bool gate, struct err *err)
 		return -1;
 	s->args.virtual_ids = choose_level(s, o.ids) == OWNER_FULL;
 	o.filter = s->args.virtual_ids ? programs->full : programs->spill;
+	s->args.filter = o.filter;
+	s->args.ids = o.ids;
 	s->owner = owner_new(&o, err);
 	if (!s->owner)
 		return -1;
@@ -410,6 +409,38 @@ static int cgroup_fd(const struct job *job, const struct step_spec *spec)
 	return spec->in_cgroup ? job->fds[step_fds(spec) - 1] : -1;
 }
 
+/* A waiting one cannot note the owner of a working folder that it makes, nor change its cgroup. */
+static bool can_use_ready(const struct supervised *s)
+{
+	auto_fd int cwd = -1;
+
+	if (ready.init < 0 || s->spec.in_cgroup)
+		return false;
+	if (s->user.uid == 0)
+		return true;
+	cwd = open_in_root(s->root.fd, s->spec.cwd, O_PATH | O_DIRECTORY, 0);
+	return cwd >= 0;
+}
+
+/* Init begins, be it one that waited. In the child it does not return. */
+static pid_t start_init(struct supervised *s, int alive)
+{
+	struct job *job = s->job;
+	pid_t pid = -1;
+
+	if (can_use_ready(s))
+		pid = ready_start(&ready, &s->args, job->payload, s->spec_size, s->procfd);
+	ready_drop(&ready);
+	if (pid < 0)
+		pid = init_clone(cgroup_fd(job, &s->spec));
+	if (pid == 0) {
+		close_fd(alive);
+		close_fd(job->sock);
+		init_main(&s->args);
+	}
+	return pid;
+}
+
 /* Start init and wait until it has reported. */
 static int run_init(struct supervised *s, pid_t *ret_pid, struct step_result *ret, struct err *err)
 {
@@ -425,7 +456,7 @@ static int run_init(struct supervised *s, pid_t *ret_pid, struct step_result *re
 	args->report = reports[1];
 	args->supervisor = alive[0];
 	args->listener = greeting[1];
-	*ret_pid = clone_init(cgroup_fd(s->job, args->spec));
+	*ret_pid = start_init(s, alive[1]);
 	if (*ret_pid < 0) {
 		err_sys(err, "cannot create the namespaces of the step%s",
 			args->spec->in_cgroup ? " in its cgroup (whittle and the steps have to be below one delegated cgroup)" :
@@ -433,11 +464,6 @@ static int run_init(struct supervised *s, pid_t *ret_pid, struct step_result *re
 		err->kind = ERR_SANDBOX; /* as in make_tree() */
 		refusal(err, "clone");
 		return diagnose(DIAGNOSE_NAMESPACES, NULL, err);
-	}
-	if (*ret_pid == 0) {
-		close_fd(alive[1]);
-		close_fd(s->job->sock);
-		init_main(args);
 	}
 	close_fd(reports[1]);
 	close_fd(greeting[1]);
@@ -466,7 +492,10 @@ static int set_up(struct supervised *s, struct wire *payload, int store, struct 
 	const struct step_hooks *h = s->hooks;
 	bool gate;
 
-	if (spec_get(payload, &s->spec, err) < 0 || (h->read && h->read(h->ctx, payload, err) < 0))
+	if (step_spec_get(payload, &s->spec, err) < 0)
+		return -1;
+	s->spec_size = s->job->len - (size_t)(payload->end - payload->p);
+	if (h->read && h->read(h->ctx, payload, err) < 0)
 		return -1;
 	s->mounting = (struct step_mounting)STEP_MOUNTING_INIT;
 	s->root = (struct root)ROOT_INIT;
@@ -520,6 +549,7 @@ int step_run(struct job *job, const struct step_hooks *hooks, struct err *err)
 
 	s.job = job;
 	s.hooks = hooks ? hooks : &none;
+	s.args = (struct init_args)INIT_ARGS_INIT;
 	s.args.spec = &s.spec;
 	s.args.policy = ((const struct step_programs *)*job->state)->policy;
 	wire_init(&payload, job->payload, job->len);

@@ -65,6 +65,8 @@ struct step_result {
 
 /* Append the spec to a payload for holder_call(). */
 void step_spec_put(const struct step_spec *spec, struct strbuf *payload);
+/* Take one from the front of a payload. Returns 0, or -1 and ERR_SYSTEM; step_spec_release() in both cases. */
+int step_spec_get(struct wire *payload, struct step_spec *ret, struct err *err);
 /* Free what the spec owns; usable again. */
 void step_spec_release(struct step_spec *spec);
 /* Take the step_result from the front of a reply; what follows is for the caller of step_run(). Returns 0, or -1 and
@@ -105,5 +107,7 @@ struct step_hooks {
 int step_run(struct job *job, const struct step_hooks *hooks, struct err *err);
 /* Its prepare function: compiles the system call filters once per build. */
 int step_prepare(struct job *job, struct err *err);
+/* Its stand_by function: makes what every step needs (ready.h). */
+void step_stand_by(void);
 
 #endif

@@ -9,6 +9,9 @@
 
 #include "base/mem_internal.h"
 
+#define TOUCHED_STACK (24u << 10) /* about as deep as a step goes before its program runs */
+#define TOUCHED_BLOCK 1024        /* bytes; malloc(3) of glibc keeps blocks up to this at hand */
+
 _Noreturn void mem_abort(const char *what)
 {
 	/* no stdio: it may want memory. The result is of no use, abort() follows. */
@@ -76,4 +79,14 @@ char *xasprintf(const char *fmt, ...)
 	if (n < 0)
 		mem_abort("out of memory, or a text over 2 GiB");
 	return s;
+}
+
+void mem_touch(void)
+{
+	volatile char stack[TOUCHED_STACK];
+
+	for (size_t i = 0; i < sizeof(stack); i += 1024)
+		stack[i] = 0;
+	for (size_t size = 16; size <= TOUCHED_BLOCK; size += 16)
+		free(xmalloc(size));
 }

@@ -19,6 +19,12 @@ void *xmemdup(const void *p, size_t n);
 /* printf into a new string. */
 __attribute__((format(printf, 1, 2))) char *xasprintf(const char *fmt, ...);
 
+/*
+ * In a child of fork(2) that waits for work: have it copy now what it will write to first, its stack and the blocks that
+ * malloc(3) keeps at hand.
+ */
+void mem_touch(void);
+
 /* Make room for one more element in an array that grows by doubling: GROW(v, n, cap). */
 #define GROW(v, n, cap)                                                                            \
 	do {                                                                                       \

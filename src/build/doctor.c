@@ -42,9 +42,9 @@ static int run_trial(struct job *job, struct err *err)
 }
 
 static const struct job_def jobs[] = {
-	[JOB_TRIAL] = { "trial step", run_trial, step_prepare, false },
-	[JOB_PROBE] = { "probe", probe_inside_run, NULL, false },
-	[JOB_BINFMT] = { "emulate", binfmt_run, NULL, true },
+	[JOB_TRIAL] = { .name = "trial step", .run = run_trial, .prepare = step_prepare },
+	[JOB_PROBE] = { .name = "probe", .run = probe_inside_run },
+	[JOB_BINFMT] = { .name = "emulate", .run = binfmt_run, .in_holder = true },
 };
 
 /* What the checks share. */

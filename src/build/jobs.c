@@ -562,16 +562,16 @@ static int tree_run(struct job *job, struct err *err)
 }
 
 const struct job_def job_table[JOB_COUNT] = {
-	[JOB_STEP] = { "step", run_step, step_prepare, false },
-	[JOB_EMULATE] = { "emulate", binfmt_run, NULL, true },
-	[JOB_UNPACK] = { "unpack", unpack_run, NULL, false },
-	[JOB_SETTLE] = { "settle", settle_run, NULL, false },
-	[JOB_LAYER] = { "layer", layer_run, NULL, false },
-	[JOB_COPY] = { "copy", copy_job, NULL, false },
-	[JOB_COPY_DIGEST] = { "copy digest", copy_digest_job, NULL, false },
-	[JOB_REMOVE] = { "remove", remove_run, NULL, false },
-	[JOB_ARCHIVE] = { "archive", archive_job, NULL, false },
-	[JOB_NETWORK] = { "network", network_run, NULL, true },
-	[JOB_TREE] = { "tree", tree_run, NULL, false },
-	[JOB_STORAGE] = { "storage", storage_probe, NULL, false },
+	[JOB_STEP] = { .name = "step", .run = run_step, .prepare = step_prepare, .stand_by = step_stand_by },
+	[JOB_EMULATE] = { .name = "emulate", .run = binfmt_run, .in_holder = true },
+	[JOB_UNPACK] = { .name = "unpack", .run = unpack_run },
+	[JOB_SETTLE] = { .name = "settle", .run = settle_run },
+	[JOB_LAYER] = { .name = "layer", .run = layer_run },
+	[JOB_COPY] = { .name = "copy", .run = copy_job },
+	[JOB_COPY_DIGEST] = { .name = "copy digest", .run = copy_digest_job },
+	[JOB_REMOVE] = { .name = "remove", .run = remove_run },
+	[JOB_ARCHIVE] = { .name = "archive", .run = archive_job },
+	[JOB_NETWORK] = { .name = "network", .run = network_run, .in_holder = true },
+	[JOB_TREE] = { .name = "tree", .run = tree_run },
+	[JOB_STORAGE] = { .name = "storage", .run = storage_probe },
 };

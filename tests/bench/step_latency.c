@@ -73,7 +73,7 @@ static int run_step(struct job *job, struct err *err)
 	return step_run(job, NULL, err);
 }
 
-static const struct job_def jobs[] = { { "step", run_step, step_prepare, false } };
+static const struct job_def jobs[] = { { .name = "step", .run = run_step, .prepare = step_prepare, .stand_by = step_stand_by } };
 
 static void one_step(struct holder *h, const char *layer, int n, bool counted)
 {

@@ -70,6 +70,7 @@ pidfd_open                     $EPERM   works
 landlock_create_ruleset        $ENOSYS  works
 landlock_create_ruleset        $EPERM   works
 landlock_restrict_self         $EPERM   landlock
+setns                          $EPERM   works
 "
 
 fixture alpine "$(host_arch)" || bail "there is an alpine" "$reason"
@@ -77,14 +78,31 @@ context step <<'END'
 FROM alpine:3.20
 RUN ["/bin/busybox", "touch", "/made"]
 END
+# the second one finds an init that waits
+context steps <<'END'
+FROM alpine:3.20
+RUN sleep 1
+RUN touch /made
+END
 
-# fault USER CALL ERRNO: build with it; sets out, err and status as w does
+# one_waits: while the first step runs; sets waiting to the pid of the init that has no program yet
+one_waits() {
+	local pid busy=
+	waiting=
+	for pid in $(whittles); do
+		[ "$(readlink "/proc/$pid/ns/pid")" != "$(readlink /proc/self/ns/pid)" ] || continue
+		if pgrep -P "$pid" >/dev/null; then busy=$pid; else waiting=$pid; fi
+	done
+	[ -n "$busy" ] && [ -n "$waiting" ]
+}
+
+# fault USER CALL ERRNO [CONTEXT]: build with it; sets out, err and status as w does
 fault() {
 	local who
 	who=$(id -u "$1"):$(id -g "$1")
 	env -i "PATH=$PATH" LC_ALL=C.UTF-8 "HOME=$scratch/$1/home" "USER=$1" "WHITTLE_ROOT=$scratch/$1/store" \
 		"TMPDIR=$scratch/$1/tmp" ASAN_OPTIONS=detect_leaks=0 \
-		timeout -k 10 60 "$failcall" "$who" "$2" "$3" "$WHITTLE" build --progress plain --no-cache step \
+		timeout -k 10 60 "$failcall" "$who" "$2" "$3" "$WHITTLE" build --progress plain --no-cache "${4:-step}" \
 		>"$scratch/out" 2>"$scratch/err" </dev/null
 	status=$?
 	err=$(tr -d '\0' <"$scratch/err")
@@ -127,6 +145,14 @@ for user in "${users[@]}"; do
 		fi
 		wait_for 2 no_whittles || fail "$name: no process is left" "$(whittles)"
 	done <<<"$table"
+	fault "$user" setns $EPERM steps
+	is "$status" 0 "$user: a host that forbids setns has each step make its init" || diag "$err"
+	w "$user" build --progress plain --no-cache steps &
+	ok "$user: an init waits for the second step" wait_for 20 one_waits
+	kill -9 "$waiting"
+	wait $!
+	ok "$user: the second step does without the one that was killed" test $? = 0
+	wait_for 2 no_whittles || fail "$user: no process is left" "$(whittles)"
 	is "$(mounts_below "$scratch")" "" "$user: no mount is left"
 	is "$(store_listing "$user")" "$clean" "$user: nor a file in the store"
 	is "$(ls -A "$scratch/$user/tmp")" "" "$user: nor a temporary one"

@@ -26,6 +26,27 @@ RUN for c in 'chown 1:2 /f/owned' 'chmod 4755 /f/owned' 'mknod /f/null c 1 3' 's
 	'mkfifo /f/p' 'ln -s a /f/s' 'cat /etc/resolv.conf' 'cat /etc/hosts' 'wc -l /proc/mounts' 'ls /sys/class' 'setsid true' 'nice true' 'ip link'; do \
 	touch /f/owned; sh -c "$c" > /dev/null 2>&1 || echo "$c"; done > /f/refused
 END
+# the first step makes its init and its /dev, the second finds them made
+context twice <<'END'
+FROM alpine:3.20
+COPY look /
+RUN sh /look >/one; touch /dev/left /dev/shm/left; sleep 1
+RUN sh /look >/two; sleep 1
+RUN --network=none ls /sys/class/net >/net; sleep 1
+RUN --mount=type=tmpfs,target=/mnt/t,size=1m df -k /dev/shm /mnt/t | tail -n 2 | awk '{ print $2 }' >/sizes
+END
+cat >twice/look <<'END'
+awk '{ print $5, $6, $(NF - 2) }' /proc/self/mountinfo | sort # by age otherwise
+grep -E '^(Uid|Gid|Groups|Sig|Cap|NoNew|Seccomp)' /proc/self/status
+cat /proc/self/limits /proc/self/oom_score_adj /proc/self/cgroup
+ls /proc | grep '^[0-9]'
+ls /proc/self/fd
+stat -c '%A %u %g %t,%T %n' /dev/* /dev/shm/* /dev/mqueue
+tr '\0' ' ' </proc/1/cmdline
+hostname
+umask
+pwd
+END
 
 line() { sed -n "s/^$1:[[:space:]]*//p" <<<"$status_of_step"; }
 for user in "${users[@]}"; do
@@ -68,6 +89,16 @@ for user in "${users[@]}"; do
 	esac
 	is "$(image_tree "$layout" | grep -cE '^/(dev|proc|sys)/')" "$(image_tree "$layout" | grep -cE '^/(dev|proc|sys)/.* (dir|file|link)')" \
 		"$user: no device of the sandbox is in the layers"
+	layout=$(dest "$user" twice)
+	runs "$user builds steps one after the other" "$user" build --progress plain --no-cache --shm-size 64m \
+		-o "type=oci,dest=$layout,tar=false" twice
+	is "$(cat_in "$layout" /two)" "$(cat_in "$layout" /one)" "$user: the second step sees what the first saw"
+	is "$(cat_in "$layout" /net)" lo "$user: and a later one its own network"
+	is "$(cat_in "$layout" /sizes)" $'65536\n1024' "$user: and its mounts"
+	layout=$(dest "$user" smaller)
+	runs "$user builds them with less memory" "$user" build --progress plain --no-cache --shm-size 2m \
+		-o "type=oci,dest=$layout,tar=false" twice
+	is "$(cat_in "$layout" /sizes)" $'2048\n1024' "$user: and each has the /dev/shm that was asked for"
 done
 [ ${#users[@]} -gt 1 ] || skip "both kinds of users" "not started as root, so only $U was tested"
 
@@ -104,19 +135,26 @@ context long <<END
 FROM alpine:3.20
 RUN (setsid sleep $mark &); trap '' TERM HUP INT; sleep $mark
 END
-for victim in whittle all; do
+# a child of init, be it the program or what left its session
+youngest() { pgrep -n -f "^sleep $mark\$"; }
+# above PID N: its N-th ancestor
+above() {
+	local pid=$1 n
+	for ((n = 0; n < $2; n++)); do pid=$(ps -o ppid= -p "$pid"); done
+	echo "$((pid))"
+}
+for victim in engine holder supervisor init; do
 	(exec_as "$U" "$WHITTLE" build --progress plain long >"$scratch/long.log" 2>&1) &
 	pid=$!
 	wait_for 20 sleepers || fail "the step starts" "$(cat "$scratch/long.log")"
-	if [ $victim = whittle ]; then
-		kill -KILL "$pid"
-	else
-		# the youngest of whittle's own processes: somewhere in the middle of the chain
-		mapfile -t chain < <(whittles)
-		kill -KILL "${chain[${#chain[@]} / 2]}"
-	fi
+	case $victim in
+	engine) kill -KILL "$pid" ;;
+	holder) kill -KILL "$(above "$(youngest)" 3)" ;;
+	supervisor) kill -KILL "$(above "$(youngest)" 2)" ;;
+	init) kill -KILL "$(above "$(youngest)" 1)" ;;
+	esac
 	wait "$pid" 2>/dev/null
-	ok "SIGKILL of $victim: the step's processes die within two seconds" wait_for 2 no_sleepers
+	ok "SIGKILL of the $victim: the step's processes die within two seconds" wait_for 2 no_sleepers
 	ok "and so does every process of whittle" wait_for 2 no_whittles
 done
 is "$(mounts_below "$scratch")" "" "no mount is left on the host"

@@ -138,18 +138,18 @@ static int tells_pid(struct job *job, struct err *err)
 }
 
 static const struct job_def jobs[] = {
-	[ECHO] = { "echo", echo, NULL, false },
-	[FAIL] = { "fail", fails, NULL, false },
-	[DIE] = { "die", dies, NULL, false },
-	[HANG] = { "hang", hangs, NULL, false },
-	[READ_FD] = { "read fd", reads_fd, NULL, false },
-	[EVENTS] = { "events", sends_events, NULL, false },
-	[WHO] = { "who", tells_who, NULL, false },
-	[COUNT] = { "count", count, NULL, true },
-	[COUNTED] = { "counted", counted, prepare_count, false },
-	[FORGET] = { "forget", forgets, NULL, false },
-	[NEST] = { "nest", nests, NULL, false },
-	[PID] = { "pid", tells_pid, NULL, false },
+	[ECHO] = { .name = "echo", .run = echo },
+	[FAIL] = { .name = "fail", .run = fails },
+	[DIE] = { .name = "die", .run = dies },
+	[HANG] = { .name = "hang", .run = hangs },
+	[READ_FD] = { .name = "read fd", .run = reads_fd },
+	[EVENTS] = { .name = "events", .run = sends_events },
+	[WHO] = { .name = "who", .run = tells_who },
+	[COUNT] = { .name = "count", .run = count, .in_holder = true },
+	[COUNTED] = { .name = "counted", .run = counted, .prepare = prepare_count },
+	[FORGET] = { .name = "forget", .run = forgets },
+	[NEST] = { .name = "nest", .run = nests },
+	[PID] = { .name = "pid", .run = tells_pid },
 };
 
 static char store[] = "/tmp/whittle-holder-XXXXXX";
