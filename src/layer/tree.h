@@ -82,6 +82,9 @@ void tree_tee_init(struct tree_tee *t, struct tree_sink *a, struct tree_sink *b)
 /* A sink that drops everything; shared, never NULL, not to be released. */
 struct tree_sink *tree_null_sink(void);
 
+/* Give n zero bytes to s->data(). Returns 0, or -1 and *err: what that raises. */
+int tree_give_zeros(struct tree_sink *s, uint64_t n, struct err *err);
+
 /* Whether the entry is a device node. */
 bool entry_is_device(const struct tree_entry *e);
 
