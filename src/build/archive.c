@@ -173,7 +173,7 @@ static int unpack(int tar_fd, const char *folder, struct err *err)
 		return -1;
 	if (lseek(tar_fd, 0, SEEK_SET) < 0)
 		return err_sys(err, "cannot read the archive");
-	opt.plain_tree = true;
+	opt.plain_tree = opt.sparse = true;
 	return layer_read(tar_fd, &opt, folder_writer_sink(writer), NULL, err);
 }
 

@@ -86,16 +86,15 @@ static int changed(const char *path, struct err *err)
 	return err_set(err, ERR_CORRUPT, "'/%s' changed while it was copied", path);
 }
 
-/* size bytes of fd from its offset, or from that of an archive. */
-static int give_file(struct emit *x, const struct copy_item *it, int fd, struct err *err)
+/* size bytes of fd from its offset, or from the place at of an archive. */
+static int give_bytes(struct emit *x, const struct copy_item *it, int fd, uint64_t at, uint64_t size, struct err *err)
 {
 	char *buffer = x->plan->source->buffer;
 	uint64_t done = 0;
 
-	while (done < it->size) {
-		size_t want = it->size - done < COPY_BUFFER_SIZE ? (size_t)(it->size - done) : COPY_BUFFER_SIZE;
-		ssize_t got = it->from_tar ? pread(fd, buffer, want, (off_t)(it->tar_offset + done)) :
-					     read(fd, buffer, want);
+	while (done < size) {
+		size_t want = size - done < COPY_BUFFER_SIZE ? (size_t)(size - done) : COPY_BUFFER_SIZE;
+		ssize_t got = it->from_tar ? pread(fd, buffer, want, (off_t)(at + done)) : read(fd, buffer, want);
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -106,6 +105,23 @@ static int give_file(struct emit *x, const struct copy_item *it, int fd, struct 
 		if (give_data(x, buffer, (size_t)got, err) < 0)
 			return -1;
 		done += (uint64_t)got;
+	}
+	return 0;
+}
+
+/* A sparse member of an archive: its body has no holes. */
+static int give_sparse(struct emit *x, const struct copy_item *it, struct err *err)
+{
+	uint64_t at = it->tar_offset, done = 0;
+
+	for (const struct tree_extent *e = it->extents; done < it->size; e++) {
+		uint64_t hole = e->offset - done;
+
+		if (tree_give_zeros(x->sink, hole, err) < 0 || give_bytes(x, it, it->tar_fd, at, e->size, err) < 0)
+			return -1;
+		x->bytes += hole;
+		at += e->size;
+		done = e->offset + e->size;
 	}
 	return 0;
 }
@@ -126,7 +142,9 @@ static int emit_file(struct emit *x, const struct copy_node *n, struct err *err)
 		return -1;
 	if (it->content)
 		return it->size == 0 ? 0 : give_data(x, it->content, (size_t)it->size, err);
-	if (give_file(x, it, it->from_tar ? it->tar_fd : fd, err) < 0)
+	if (it->extents)
+		return give_sparse(x, it, err);
+	if (give_bytes(x, it, it->from_tar ? it->tar_fd : fd, it->tar_offset, it->size, err) < 0)
 		return -1;
 	return it->from_tar ? 0 : copy_item_check(it, fd, err);
 }

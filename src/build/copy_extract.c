@@ -44,6 +44,17 @@ static const struct tree_xattr *copy_xattrs(struct arena *a, const struct tree_e
 	return copy;
 }
 
+static const struct tree_extent *copy_extents(struct arena *a, const struct tree_entry *e)
+{
+	struct tree_extent *copy;
+
+	if (e->nextents == 0)
+		return NULL;
+	copy = arena_alloc(a, e->nextents * sizeof(*copy));
+	memcpy(copy, e->extents, e->nextents * sizeof(*copy));
+	return copy;
+}
+
 /* Where the member path ends: folders on the way resolved with the destination as root, the last name not. */
 static int locate(struct unpack *u, const char *path, struct strbuf *ret, struct err *err)
 {
@@ -85,6 +96,7 @@ static struct copy_item *item_of(struct unpack *u, const struct tree_entry *e, c
 		.tar_fd = u->fd,
 		.tar_offset = e->offset,
 		.from_tar = true,
+		.extents = copy_extents(arena, e),
 		.read = true,
 	};
 	return it;
@@ -184,7 +196,7 @@ int copy_extract(struct copy_plan *p, struct copy_item *it, const char *dest, st
 		return -1;
 	if (lseek(u.fd, 0, SEEK_SET) < 0)
 		return err_sys(err, "cannot read '%s' of the source", it->match->name);
-	opt.plain_tree = true;
+	opt.plain_tree = opt.sparse = true;
 	if (layer_read(u.fd, &opt, &u.sink, NULL, err) < 0)
 		return err_wrap(err, "archive '%s'", it->match->name);
 	return 1;

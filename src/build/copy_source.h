@@ -56,6 +56,7 @@ struct copy_item {
 	int tar_fd;          /* an archive that is not compressed; the contents are at tar_offset */
 	uint64_t tar_offset;
 	bool from_tar;
+	const struct tree_extent *extents; /* of a sparse member (layer/tree.h), or NULL */
 };
 
 struct copy_source {

@@ -20,6 +20,9 @@
 #include "layer/keymap.h"
 #include "layer/xattr.h"
 
+/* Zeros of at least so many bytes: fewer than a block make no hole. */
+#define HOLE_MIN 4096
+
 /* What an object gets once nothing more happens in it. */
 struct meta {
 	const char *path; /* in the arena for directories; of the entry for a file */
@@ -604,6 +607,21 @@ static int writer_entry(struct tree_sink *sink, const struct tree_entry *e, stru
 	return err_set(err, ERR_INPUT, "'%s' has an unknown type", e->path);
 }
 
+/*
+ * Zeros are not written: they become holes. A tar says contents plainly, so that this is what keeps a sparse file as
+ * small as it was.
+ */
+static int put_data(struct folder_writer *w, const char *data, size_t n)
+{
+	off_t end;
+
+	if (n < HOLE_MIN || data[0] || memcmp(data, data + 1, n - 1) != 0)
+		return write_all(w->file_fd, data, n);
+	end = lseek(w->file_fd, (off_t)n, SEEK_CUR);
+	/* a hole that nothing is written behind does not lengthen the file */
+	return end < 0 || (n == w->pending && ftruncate(w->file_fd, end) < 0) ? -1 : 0;
+}
+
 static int writer_data(struct tree_sink *sink, const void *data, size_t n, struct err *err)
 {
 	struct folder_writer *w = (struct folder_writer *)sink;
@@ -613,7 +631,7 @@ static int writer_data(struct tree_sink *sink, const void *data, size_t n, struc
 	if (n > w->pending)
 		return err_set(
 			err, ERR_INPUT, "'%s' has more contents than its size", w->file_path.buf);
-	if (write_all(w->file_fd, data, n) < 0)
+	if (put_data(w, data, n) < 0)
 		return err_sys(err, "cannot write '%s'", w->file_path.buf);
 	w->pending -= n;
 	return w->pending == 0 ? finish_file(w, err) : 0;

@@ -4,6 +4,7 @@
  *
  *   whiteout           character device 0:0 (mknod(2) needs no privilege for it since Linux 5.8)
  *   opaque directory   xattr user.overlay.opaque = "y"
+ *   zeros in a file    holes, where they come by the block
  *   device node        an empty file with a record; in a plain folder not made, but counted
  *   owner              by chown where the id exists, else by a record (base/owner_record.h); of what can
  *                      hold none (links) in the index alone

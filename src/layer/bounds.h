@@ -10,6 +10,7 @@
 #define LAYER_DEPTH_MAX 256		  /* components of a name */
 #define LAYER_PAX_MAX (1u << 20)	  /* bytes of one PAX header: what other readers accept */
 #define LAYER_GNU_LONG_MAX (64u << 10)	  /* bytes of one GNU long name */
+#define LAYER_SPARSE_MAP_MAX (1u << 20)	  /* bytes of the map of one sparse member: as of a PAX header */
 #define LAYER_META_RUN_MAX 16		  /* extension headers in front of one member */
 #define LAYER_XATTRS_MAX 256		  /* extended attributes of one member */
 #define LAYER_XATTR_NAME_MAX 255	  /* XATTR_NAME_MAX */

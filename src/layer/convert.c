@@ -211,7 +211,7 @@ static int recompress(int in_fd, const struct layer_read_options *in,
 	struct inflow_options in_opt = {.max_out = in->max_size};
 	struct outflow_options out_opt = {
 		.compression = opt->compression, .level = opt->level, .threads = opt->threads};
-	AUTO(tar_check_free) struct tar_check *check = tar_check_new();
+	AUTO(tar_check_free) struct tar_check *check = tar_check_new(0);
 	AUTO(inflow_free) struct inflow *from = NULL;
 	AUTO(outflow_free) struct outflow *to = NULL;
 	struct flow_sums sums;

@@ -11,6 +11,7 @@
 
 #define XATTR_PREFIX "SCHILY.xattr."
 #define LIBARCHIVE_PREFIX "LIBARCHIVE.xattr."
+#define SPARSE_PREFIX "GNU.sparse."
 /* "5 a=\n" is the shortest record. */
 #define RECORD_MIN 5
 
@@ -347,8 +348,12 @@ static int take_record(struct pax *p, unsigned *seen, const struct pax_record *r
 	if (key_is(r, "uname") || key_is(r, "gname"))
 		return memchr(r->value, '\0', r->value_len) ? bad(err, "a name holds a NUL byte")
 							    : 0;
-	if (key_begins(r, "GNU.sparse."))
-		return err_set(err, ERR_UNSUPPORTED, "sparse members are not supported in layers");
+	if (key_begins(r, SPARSE_PREFIX)) {
+		size_t skip = strlen(SPARSE_PREFIX);
+
+		sparse_take_pax(&p->sparse, r->key + skip, r->key_len - skip, r->value, r->value_len);
+		return 0;
+	}
 	if (key_begins(r, XATTR_PREFIX)) {
 		size_t skip = strlen(XATTR_PREFIX);
 
@@ -365,6 +370,7 @@ void pax_release(struct pax *p)
 	for (size_t i = 0; i < p->nxattrs; i++)
 		xattr_free(&p->xattrs[i]);
 	free(p->xattrs);
+	sparse_release(&p->sparse);
 	*p = (struct pax)PAX_INIT;
 }
 

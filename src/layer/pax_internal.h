@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/strbuf.h"
+#include "layer/sparse_internal.h"
 #include "layer/tree.h"
 
 /* What the records of one local header say; absent fields have their has_ flag or pointer unset. */
@@ -21,14 +22,14 @@ struct pax {
 	uint32_t mtime_ns;
 	struct tree_xattr *xattrs; /* owned, sorted by name, each name and value owned too */
 	size_t nxattrs;
+	struct sparse sparse; /* of GNU.sparse.*: not judged yet */
 };
 #define PAX_INIT { .path = NULL }
 
 /* Free what it holds; usable again. */
 void pax_release(struct pax *p);
 /*
- * Parse the body of a local header into *p (released or new). Returns 0, or -1 and *err: ERR_INPUT,
- * ERR_UNSUPPORTED (sparse members).
+ * Parse the body of a local header into *p (released or new). Returns 0, or -1 and *err: ERR_INPUT.
  */
 int pax_parse(struct pax *p, const char *body, size_t n, struct err *err);
 /* Check the form of a global header, whose records are all ignored. Returns 0, or -1 and *err. */

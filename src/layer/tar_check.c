@@ -18,14 +18,16 @@ enum state {
 	STATE_HEADER,
 	STATE_META,    /* collecting the body of an extension header */
 	STATE_BODY,    /* skipping a body or padding */
+	STATE_MAP,     /* in front of a record of a sparse member's map */
 	STATE_ZERO,    /* one zero record was seen */
 	STATE_TRAILER, /* the end mark was seen */
 };
 
 struct member {
 	struct member *next;
-	struct tree_entry e; /* strings in text, xattrs owned as in struct pax */
+	struct tree_entry e; /* strings in text, xattrs and extents owned as in struct pax */
 	struct pax pax;
+	uint64_t body; /* its bytes: those of the map of PAX 1.0 too until this is read */
 	char *raw;
 	char text[]; /* path, link and raw name */
 };
@@ -48,7 +50,9 @@ struct tar_check {
 
 	bool after_link; /* the member before was a hard link with a size: a hint for errors */
 	uint64_t count, meta_bytes;
+	uint64_t sparse_max, sparse_size; /* bytes of sparse files: what there may be, what was */
 	struct member *first, **last, *current;
+	struct member *pending; /* not queued yet: in the making, or its map is not whole */
 };
 
 /* A header with its numbers decoded. */
@@ -65,10 +69,11 @@ static void member_free(struct member *m)
 	free(m);
 }
 
-struct tar_check *tar_check_new(void)
+struct tar_check *tar_check_new(uint64_t sparse_max)
 {
 	struct tar_check *c = xcalloc(1, sizeof(*c));
 
+	c->sparse_max = sparse_max;
 	c->meta = c->gnu_name = c->gnu_link = (struct strbuf)STRBUF_INIT;
 	c->last = &c->first;
 	return c;
@@ -85,6 +90,7 @@ void tar_check_free(struct tar_check *c)
 		member_free(m);
 	}
 	member_free(c->current);
+	member_free(c->pending);
 	pax_release(&c->pax);
 	strbuf_release(&c->meta);
 	strbuf_release(&c->gnu_name);
@@ -120,8 +126,7 @@ static bool is_blank(uint8_t c)
 	return c == ' ' || c == '\0';
 }
 
-/* A number field of n <= 12 bytes: octal, or base-256. Returns 0, or -1. */
-static int parse_number(const char *field, size_t n, int64_t *ret)
+int tar_parse_number(const char *field, size_t n, int64_t *ret)
 {
 	const uint8_t *p = (const uint8_t *)field, *end = p + n;
 	int64_t v = 0;
@@ -146,22 +151,22 @@ static int decode(
 {
 	d->posix = memcmp(h->magic, "ustar\0", 6) == 0;
 	d->star = d->posix && memcmp((const char *)h + 508, "tar\0", 4) == 0;
-	if (parse_number(h->mode, sizeof(h->mode), &d->mode) < 0)
+	if (tar_parse_number(h->mode, sizeof(h->mode), &d->mode) < 0)
 		return bad(c, err, "the mode is no number");
-	if (parse_number(h->uid, sizeof(h->uid), &d->uid) < 0 || d->uid < 0 || d->uid >= UINT32_MAX)
+	if (tar_parse_number(h->uid, sizeof(h->uid), &d->uid) < 0 || d->uid < 0 || d->uid >= UINT32_MAX)
 		return bad(c, err, "the uid is no number in range");
-	if (parse_number(h->gid, sizeof(h->gid), &d->gid) < 0 || d->gid < 0 || d->gid >= UINT32_MAX)
+	if (tar_parse_number(h->gid, sizeof(h->gid), &d->gid) < 0 || d->gid < 0 || d->gid >= UINT32_MAX)
 		return bad(c, err, "the gid is no number in range");
-	if (parse_number(h->size, sizeof(h->size), &d->size) < 0 || d->size < 0)
+	if (tar_parse_number(h->size, sizeof(h->size), &d->size) < 0 || d->size < 0)
 		return bad(c, err, "the size is no number in range");
-	if (parse_number(h->mtime, sizeof(h->mtime), &d->mtime) < 0)
+	if (tar_parse_number(h->mtime, sizeof(h->mtime), &d->mtime) < 0)
 		return bad(c, err, "the time is no number in range");
 	d->major = d->minor = 0;
 	if (h->type != '3' && h->type != '4')
 		return 0;
-	if (parse_number(h->devmajor, sizeof(h->devmajor), &d->major) < 0 || d->major < 0 ||
+	if (tar_parse_number(h->devmajor, sizeof(h->devmajor), &d->major) < 0 || d->major < 0 ||
 		d->major > MAJOR_MAX ||
-		parse_number(h->devminor, sizeof(h->devminor), &d->minor) < 0 || d->minor < 0 ||
+		tar_parse_number(h->devminor, sizeof(h->devminor), &d->minor) < 0 || d->minor < 0 ||
 		d->minor > MINOR_MAX)
 		return bad(c, err, "the device number is out of range");
 	return 0;
@@ -172,7 +177,7 @@ static bool checksum_ok(const struct tar_header *h)
 	const uint8_t *p = (const uint8_t *)h;
 	int64_t want = 0, plain = 0, with_sign = 0;
 
-	if (parse_number(h->checksum, sizeof(h->checksum), &want) < 0)
+	if (tar_parse_number(h->checksum, sizeof(h->checksum), &want) < 0)
 		return false;
 	for (size_t i = 0; i < TAR_RECORD; i++) {
 		bool field = i - TAR_CHECKSUM_OFFSET < TAR_CHECKSUM_SIZE;
@@ -270,6 +275,7 @@ static int entry_type(
 		return 0;
 	case '0':
 	case '7':
+	case 'S':
 		*ret = ENTRY_FILE;
 		return 0;
 	case '1':
@@ -334,18 +340,23 @@ static const char *check_kind(const struct member *m, bool slash)
 	return NULL;
 }
 
+static int add_meta(struct tar_check *c, size_t n, struct err *err)
+{
+	c->meta_bytes += n;
+	if (c->meta_bytes > LAYER_META_MAX)
+		return err_set(err, ERR_INPUT, "the names of the layer take more than %llu bytes",
+			LAYER_META_MAX);
+	return 0;
+}
+
 static int check_total(struct tar_check *c, size_t names, struct err *err)
 {
 	if (++c->count > LAYER_ENTRIES_MAX)
 		return err_set(
 			err, ERR_INPUT, "the layer has more than %u members", LAYER_ENTRIES_MAX);
-	c->meta_bytes += names;
 	for (size_t i = 0; i < c->pax.nxattrs; i++)
-		c->meta_bytes += c->pax.xattrs[i].len;
-	if (c->meta_bytes > LAYER_META_MAX)
-		return err_set(err, ERR_INPUT, "the names of the layer take more than %llu bytes",
-			LAYER_META_MAX);
-	return 0;
+		names += c->pax.xattrs[i].len;
+	return add_meta(c, names, err);
 }
 
 static void fill_entry(struct tar_check *c, struct member *m, const struct decoded *d)
@@ -366,18 +377,76 @@ static void fill_entry(struct tar_check *c, struct member *m, const struct decod
 	m->e.nxattrs = m->pax.nxattrs;
 }
 
+static void queue_member(struct tar_check *c, struct member *m)
+{
+	*c->last = m;
+	c->last = &m->next;
+	c->skip = m->body + tar_padding(m->body);
+	c->state = c->skip > 0 ? STATE_BODY : STATE_HEADER;
+}
+
+/* The map of c->pending is whole, or wrong. */
+static int end_map(struct tar_check *c, struct err *err)
+{
+	struct member *m = c->pending;
+	struct sparse *s = &m->pax.sparse;
+	const char *why = sparse_end(s, m->body);
+
+	if (why)
+		return refuse_name(m->raw, why, "sparse tar member '", err);
+	if (s->real_size > c->sparse_max - c->sparse_size)
+		return refuse_name(m->raw, "larger, with those before it, than any layer may be",
+			"sparse tar member '", err);
+	c->sparse_size += s->real_size;
+	if (add_meta(c, s->n * sizeof(*s->map), err) < 0)
+		return -1;
+	m->e.size = s->real_size;
+	m->e.extents = s->map;
+	m->e.nextents = s->n;
+	m->e.offset = c->offset;
+	c->pending = NULL;
+	queue_member(c, m);
+	return 0;
+}
+
+/* The header h of the sparse member c->pending came. */
+static int begin_map(struct tar_check *c, const struct tar_header *h, struct err *err)
+{
+	struct member *m = c->pending;
+	struct sparse *s = &m->pax.sparse;
+
+	if (c->sparse_max == 0)
+		return err_set(err, ERR_UNSUPPORTED,
+			"tar member '%.256s': sparse members are not supported in layers", m->raw);
+	sparse_begin(s, h);
+	c->state = STATE_MAP;
+	return s->more && !s->wrong ? 0 : end_map(c, err);
+}
+
+static int take_map_record(struct tar_check *c, struct err *err)
+{
+	struct member *m = c->pending;
+	struct sparse *s = &m->pax.sparse;
+
+	if (s->seen && m->body < TAR_RECORD)
+		return refuse_name(m->raw, "its map is longer than it", "sparse tar member '", err);
+	if (s->seen)
+		m->body -= TAR_RECORD;
+	sparse_take_record(s, c->record);
+	return s->more && !s->wrong ? 0 : end_map(c, err);
+}
+
 static int make_member(struct tar_check *c, const struct tar_header *h, const struct decoded *d,
 	const char *name, const char *link, struct err *err)
 {
+	bool slash = false, sparse = h->type == 'S' || c->pax.sparse.seen;
 	size_t name_len = strlen(name), link_len = strlen(link);
 	struct member *m = xcalloc(1, sizeof(*m) + 2 * name_len + link_len + 3);
 	char *path = m->text, *link_out = path + name_len + 1;
 	const char *why;
-	bool slash = false;
 
-	/* queued at once, so that it is freed in any case; a failure ends everything */
-	*c->last = m;
-	c->last = &m->next;
+	/* kept at once, so that it is freed in any case; a failure ends everything */
+	c->pending = m;
 	m->raw = link_out + link_len + 1;
 	memcpy(m->raw, name, name_len + 1);
 	why = clean_name(name, path, &slash);
@@ -388,7 +457,7 @@ static int make_member(struct tar_check *c, const struct tar_header *h, const st
 		check_total(c, name_len + link_len, err) < 0)
 		return -1;
 	if (m->e.type == ENTRY_FILE)
-		m->e.size = c->pax.has_size ? c->pax.size : (uint64_t)d->size;
+		m->e.size = m->body = c->pax.has_size ? c->pax.size : (uint64_t)d->size;
 	else if (c->pax.has_size && c->pax.size > 0)
 		return refuse_name(
 			name, "a member without contents that has a PAX size", "tar member '", err);
@@ -402,11 +471,13 @@ static int make_member(struct tar_check *c, const struct tar_header *h, const st
 		m->e.link = link_out;
 	}
 	c->after_link = m->e.type == ENTRY_HARDLINK && d->size > 0;
-	c->skip = m->e.size + tar_padding(m->e.size);
-	c->state = c->skip > 0 ? STATE_BODY : STATE_HEADER;
-	if (m->e.size > LAYER_SIZE_MAX)
+	if (m->body > LAYER_SIZE_MAX)
 		return refuse_name(
 			name, "a member larger than any layer may be", "tar member '", err);
+	if (sparse)
+		return begin_map(c, h, err);
+	c->pending = NULL;
+	queue_member(c, m);
 	return 0;
 }
 
@@ -415,14 +486,10 @@ static int take_member(
 {
 	auto_strbuf name = STRBUF_INIT, link = STRBUF_INIT;
 
-	if (h->type == 'S')
-		return err_set(err, ERR_UNSUPPORTED,
-			"tar header at offset %llu: sparse members are not supported "
-			"in layers",
-			(unsigned long long)c->header_at);
 	header_name(h, d, &name);
 	strbuf_add(&link, h->linkname, strnlen(h->linkname, sizeof(h->linkname)));
-	if (choose(c->pax.path, c->has_name, &c->gnu_name, &name, "names", err) < 0 ||
+	if (choose(c->pax.sparse.name ? c->pax.sparse.name : c->pax.path, c->has_name, &c->gnu_name,
+		    &name, "names", err) < 0 ||
 		choose(c->pax.link, c->has_link, &c->gnu_link, &link, "link targets", err) < 0)
 		return -1;
 	if (make_member(c, h, d, name.buf, link.buf, err) < 0)
@@ -574,10 +641,11 @@ static ssize_t feed_some(struct tar_check *c, const uint8_t *p, size_t n, struct
 			return -1;
 		return (ssize_t)part;
 	case STATE_HEADER:
+	case STATE_MAP:
 	case STATE_ZERO:
 		break;
 	}
-	if (c->filled == 0)
+	if (c->filled == 0 && c->state != STATE_MAP)
 		c->header_at = c->offset;
 	part = TAR_RECORD - c->filled < n ? TAR_RECORD - c->filled : n;
 	memcpy(c->record + c->filled, p, part);
@@ -586,6 +654,8 @@ static ssize_t feed_some(struct tar_check *c, const uint8_t *p, size_t n, struct
 	if (c->filled < TAR_RECORD)
 		return (ssize_t)part;
 	c->filled = 0;
+	if (c->state == STATE_MAP)
+		return take_map_record(c, err) < 0 ? -1 : (ssize_t)part;
 	return take_record(c, err) < 0 ? -1 : (ssize_t)part;
 }
 
@@ -612,6 +682,9 @@ int tar_check_end(struct tar_check *c, struct err *err)
 		return 0;
 	case STATE_ZERO:
 		return bad(c, err, "one zero record that is not followed by a second");
+	case STATE_MAP:
+		return refuse_name(c->pending->raw, "the archive ends inside its map",
+			"sparse tar member '", err);
 	case STATE_BODY:
 	case STATE_META:
 		return err_set(err, ERR_INPUT, "the layer ends inside the member at offset %llu",

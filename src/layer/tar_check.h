@@ -7,6 +7,7 @@
  *
  *   HEADER --x,g,L,K--> META (body into memory) --whole--> PADDING --> HEADER
  *      |  \--member---> BODY (skipped) --whole--> PADDING --> HEADER
+ *      |  \--sparse---> MAP (a record of the map; the last one is followed by BODY)
  *      \--zero record-> ZERO --zero record--> TRAILER (anything, ignored, counted)
  */
 #ifndef WHITTLE_LAYER_TAR_CHECK_H
@@ -23,9 +24,10 @@
 struct tar_check;
 
 /*
- * A new checker; never NULL. Names of whiteouts are left as they stand (tar_read.c decodes them).
+ * A new checker; never NULL. Names of whiteouts are left as they stand (tar_read.c decodes them). The files of sparse
+ * members may have sparse_max bytes together, holes included; 0: there must be none.
  */
-struct tar_check *tar_check_new(void);
+struct tar_check *tar_check_new(uint64_t sparse_max);
 /* Free; accepts NULL. */
 void tar_check_free(struct tar_check *c);
 DEFINE_AUTO(struct tar_check *, tar_check_free)
@@ -33,7 +35,8 @@ DEFINE_AUTO(struct tar_check *, tar_check_free)
 /*
  * Add the next n bytes of the archive. Members found are queued (tar_check_next()).
  * Returns 0, or -1 and *err: ERR_INPUT (malformed, illegal name, contradiction or over a limit,
- * with the offset of the header or the name of the member), ERR_UNSUPPORTED (sparse members).
+ * with the offset of the header or the name of the member), ERR_UNSUPPORTED (sparse members where
+ * there must be none).
  */
 int tar_check_feed(struct tar_check *c, const void *data, size_t n, struct err *err);
 /*
@@ -44,8 +47,8 @@ int tar_check_end(struct tar_check *c, struct err *err);
 
 /*
  * The next queued member; what *ret points at lives until the call after it. ret->path is cleaned
- * (2.3), ret->offset the place of its body. Extended attributes are all of those that the archive
- * has, unfiltered but within limits. Returns whether there was one.
+ * (2.3), ret->offset the place of its body, behind a map of holes in it. Extended attributes are all
+ * of those that the archive has, unfiltered but within limits. Returns whether there was one.
  */
 bool tar_check_next(struct tar_check *c, struct tree_entry *ret);
 /* The name of the member last given, as the archive has it: not cleaned. */

@@ -45,6 +45,8 @@ static ssize_t next_bytes(struct reader *r, const void **ret, struct err *err)
 {
 	ssize_t n = inflow_next(r->in, ret, err);
 
+	if (n == 0)
+		return tar_check_end(r->check, err);
 	if (n > 0 && tar_check_feed(r->check, *ret, (size_t)n, err) < 0)
 		return -1;
 	return n;
@@ -220,12 +222,16 @@ static bool agrees(const struct reader *r, const struct tree_entry *e, struct ar
 	       memcmp(raw, other, without_slashes(raw)) == 0;
 }
 
-/* Hand the contents of the member at hand to the sink, or pass over them. */
-static int read_body(struct reader *r, const struct tree_entry *e, bool wanted, struct err *err)
+/*
+ * Hand the part x of the contents of the member at hand to the sink. libarchive must see the member in these parts too:
+ * what it gives is by its own reading of the map.
+ */
+static int read_extent(
+	struct reader *r, const struct tree_entry *e, const struct tree_extent *x, struct err *err)
 {
-	uint64_t done = 0;
+	uint64_t done = x->offset, end = x->offset + x->size;
 
-	while (done < e->size) {
+	while (done < end) {
 		const void *data;
 		la_int64_t offset;
 		size_t n;
@@ -235,15 +241,30 @@ static int read_body(struct reader *r, const struct tree_entry *e, bool wanted, 
 			break;
 		if (code != ARCHIVE_OK)
 			return archive_failed(r, err);
-		if (offset < 0 || (uint64_t)offset != done || n > e->size - done)
+		if (offset < 0 || (uint64_t)offset != done || n > end - done)
 			return err_set(err, ERR_INPUT,
 				"the layer is malformed: two readers of '%s' disagree", e->path);
-		if (wanted && n > 0 && r->sink->data(r->sink, data, n, err) < 0)
+		if (n > 0 && r->sink->data(r->sink, data, n, err) < 0)
 			return -1;
 		done += n;
 	}
-	if (done < e->size)
+	if (done < end)
 		return err_set(err, ERR_INPUT, "the layer ends inside the member '%s'", e->path);
+	return 0;
+}
+
+static int read_body(struct reader *r, const struct tree_entry *e, struct err *err)
+{
+	struct tree_extent whole = {0, e->size};
+	const struct tree_extent *x = e->nextents > 0 ? e->extents : &whole;
+	size_t n = e->nextents > 0 ? e->nextents : 1;
+	uint64_t done = 0;
+
+	for (; n > 0; n--, x++) {
+		if (tree_give_zeros(r->sink, x->offset - done, err) < 0 || read_extent(r, e, x, err) < 0)
+			return -1;
+		done = x->offset + x->size;
+	}
 	return 0;
 }
 
@@ -273,7 +294,7 @@ static int take_member(struct reader *r, struct tree_entry *e, struct err *err)
 	r->entries++;
 	if (r->sink->entry(r->sink, e, err) < 0)
 		return -1;
-	return e->type == ENTRY_FILE ? read_body(r, e, true, err) : 0;
+	return e->type == ENTRY_FILE ? read_body(r, e, err) : 0;
 }
 
 static int read_members(struct reader *r, struct err *err)
@@ -329,7 +350,7 @@ static int drain(struct reader *r, struct err *err)
 
 	while ((n = next_bytes(r, &data, err)) > 0)
 		;
-	return n < 0 ? -1 : tar_check_end(r->check, err);
+	return n < 0 ? -1 : 0;
 }
 
 static int verify(struct reader *r, struct layer_info *info, struct err *err)
@@ -401,12 +422,14 @@ int layer_read(int blob_fd, const struct layer_read_options *opt, struct tree_si
 {
 	static const struct layer_read_options none = LAYER_READ_INIT;
 	AUTO(inflow_free) struct inflow *in = NULL;
-	AUTO(tar_check_free) struct tar_check *check = tar_check_new();
+	AUTO(tar_check_free) struct tar_check *check = NULL;
 	auto_free struct tree_xattr *kept = xcalloc(LAYER_XATTRS_MAX, sizeof(*kept));
-	struct reader r = {.opt = opt ? opt : &none, .check = check, .kept = kept};
+	struct reader r = {.opt = opt ? opt : &none, .kept = kept};
 	struct inflow_options in_opt = {.max_out = r.opt->max_size};
+	uint64_t max = r.opt->max_size ? r.opt->max_size : LAYER_SIZE_MAX;
 	struct layer_info info;
 
+	check = r.check = tar_check_new(r.opt->sparse ? max : 0);
 	r.sink = sink ? sink : tree_null_sink();
 	r.start = lseek(blob_fd, 0, SEEK_CUR);
 	if (r.opt->size != UINT64_MAX)

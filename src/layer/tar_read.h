@@ -26,7 +26,9 @@ struct layer_read_options {
 	uint64_t size;	     /* the blob must have it; UINT64_MAX: any */
 	const char *diff_id; /* the tar must have it; NULL: any. A valid digest string */
 	bool plain_tree;     /* a root file system, not a layer: a name ".wh.*" is ERR_INPUT */
-	uint64_t max_size;   /* uncompressed bytes at most; 0: LAYER_SIZE_MAX */
+	bool sparse;	     /* an archive of a user, not a layer: sparse members are read */
+	uint64_t max_size;   /* uncompressed bytes at most, and bytes of sparse files together; 0:
+				LAYER_SIZE_MAX */
 };
 #define LAYER_READ_INIT { .size = UINT64_MAX }
 
@@ -35,13 +37,13 @@ struct layer_read_options {
  * archive order (NULL: only verify). Compressed by whatever its first bytes say; a stream of zero
  * bytes is an empty layer. Names of whiteouts arrive decoded (tree.h), AUFS metadata is left out,
  * extended attributes pass the policy of 2.5, device nodes are given as they are, char 0:0 is
- * refused. The sink's finish() is called only once the digests were verified: what a sink made
- * before that must be thrown away on failure.
+ * refused; holes of a sparse member come as zeros. The sink's finish() is called only once the
+ * digests were verified: what a sink made before that must be thrown away on failure.
  *
  * Returns 0 and *ret (may be NULL), or -1 and *err:
  *   ERR_INPUT        malformed archive or stream, an illegal name, over a limit
  *   ERR_CORRUPT      digest, size or diffID differ from the expected
- *   ERR_UNSUPPORTED  sparse members, compression that we do not read
+ *   ERR_UNSUPPORTED  sparse members (unless opt->sparse), compression that we do not read
  *   ERR_SYSTEM, ERR_DISK and whatever the sink raises
  */
 int layer_read(int blob_fd, const struct layer_read_options *opt, struct tree_sink *sink,

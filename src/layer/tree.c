@@ -39,6 +39,20 @@ void tree_tee_init(struct tree_tee *t, struct tree_sink *a, struct tree_sink *b)
 	t->b = b;
 }
 
+int tree_give_zeros(struct tree_sink *s, uint64_t n, struct err *err)
+{
+	static const char zeros[16 << 10];
+
+	while (n > 0) {
+		size_t part = n < sizeof(zeros) ? (size_t)n : sizeof(zeros);
+
+		if (s->data(s, zeros, part, err) < 0)
+			return -1;
+		n -= part;
+	}
+	return 0;
+}
+
 static int null_entry(struct tree_sink *s, const struct tree_entry *e, struct err *err)
 {
 	(void)s;

@@ -43,6 +43,11 @@ struct tree_xattr {
 	size_t len;	   /* never 0: tar cannot store an empty one */
 };
 
+/* A part of a file that has contents of its own. */
+struct tree_extent {
+	uint64_t offset, size; /* in the file */
+};
+
 struct tree_entry {
 	const char *path; /* relative, cleaned, no leading or trailing slash; "" is the root; for a
 			     whiteout the hidden name itself: a/gone, not a/.wh.gone */
@@ -59,6 +64,13 @@ struct tree_entry {
 	bool opaque;  /* the directory hides lower children */
 	bool implied; /* a directory that the archive left out: as in lower, else 0755 0:0 */
 	uint64_t offset;	     /* of the body in the uncompressed tar; 0 when unknown */
+	/*
+	 * Of a sparse file in a tar: the parts that its body holds, one after the other. Zeros are
+	 * between them, which data() gets too. They are in order and do not overlap; the last ends
+	 * where the file does, and may be empty. Without any the body is the file.
+	 */
+	const struct tree_extent *extents;
+	size_t nextents;
 	uint8_t digest[DIGEST_SIZE]; /* SHA-256 of the contents of an ENTRY_FILE */
 	bool has_digest;
 };
@@ -81,6 +93,9 @@ void tree_tee_init(struct tree_tee *t, struct tree_sink *a, struct tree_sink *b)
 
 /* A sink that drops everything; shared, never NULL, not to be released. */
 struct tree_sink *tree_null_sink(void);
+
+/* Give n zero bytes to s->data(). Returns 0, or -1 and *err: what that raises. */
+int tree_give_zeros(struct tree_sink *s, uint64_t n, struct err *err);
 
 /* Whether the entry is a device node. */
 bool entry_is_device(const struct tree_entry *e);

@@ -104,13 +104,32 @@ mkdir -p ../t/d && mkfifo ../t/pipe && long=$(printf 'n%.0s' $(seq 200)) && echo
 	setfattr -n user.note -v kept ../t/a
 tar_of t.tar --format=posix --xattrs --pax-option=delete=atime,delete=ctime -C ../t d pipe "$long" a
 
-conform add-sparse 'an archive with sparse members' <<'END'
+conform add-sparse 'archives with sparse members of the PAX forms' <<'END'
+FROM scratch
+ADD 0.0.tar /0.0/
+ADD 0.1.tar /0.1/
+ADD 1.0.tar /1.0/
+END
+mkdir ../t && truncate -s 1M ../t/hole ../t/ends && echo end >>../t/ends && echo plain >../t/plain
+for i in $(seq 10); do echo "$i" | dd of=../t/parts bs=64k seek="$i" conv=notrunc status=none; done
+for v in 0.0 0.1 1.0; do
+	tar_of $v.tar --format=posix --sparse-version=$v --pax-option=delete=atime,delete=ctime -C ../t hole ends parts plain
+done
+
+conform add-sparse-gnu 'an archive with sparse members of the old form, some with more parts than a header has room for' <<'END'
 FROM scratch
 ADD t.tar /out/
 END
-truncate -s 1M ../sparse && tar_of t.tar --format=posix --sparse --pax-option=delete=atime,delete=ctime -C .. sparse
+mkdir ../t && truncate -s 1M ../t/hole && echo plain >../t/plain
+for i in $(seq 10); do echo "$i" | dd of=../t/parts bs=64k seek="$i" conv=notrunc status=none; done
+tar_of t.tar --format=gnu --sparse -C ../t hole parts plain
 # a difference: docs/differences.md
-refused_here 3.3.10.2 'sparse members are not supported'
+expected 3.3.10.2 'neither buildah nor BuildKit knows the type of such members' <<END
+/out dir 0755 0:0
+/out/hole file 0644 9:10 1048576 bytes sha256:$(sha256sum ../t/hole | cut -c1-20) @context
+/out/parts file 0644 9:10 655363 bytes sha256:$(sha256sum ../t/parts | cut -c1-20) @context
+/out/plain file 0644 9:10 "plain\n" @context
+END
 
 conform add-climbing 'an archive that climbs out is refused' <<'END'
 FROM scratch

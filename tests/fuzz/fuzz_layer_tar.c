@@ -42,7 +42,7 @@ static void fix_checksums(uint8_t *p, size_t n)
 }
 
 /* Write the layer anew, and read that. */
-static void check_rewrite(int fd)
+static void check_rewrite(int fd, const struct layer_read_options *in)
 {
 	struct layer_write_options opt = {.compression = COMPRESSION_NONE, .epoch = 1000};
 	struct layer_info out, back;
@@ -50,7 +50,7 @@ static void check_rewrite(int fd)
 	auto_fd int again = memfd_create("again", MFD_CLOEXEC);
 
 	lseek(fd, 0, SEEK_SET);
-	if (layer_from_layer(fd, NULL, NULL, &opt, again, &out, &err) < 0)
+	if (layer_from_layer(fd, in, NULL, &opt, again, &out, &err) < 0)
 		return; /* a name that is fine, but not with .wh. before it */
 	lseek(again, 0, SEEK_SET);
 	if (layer_read(again, NULL, NULL, &back, &err) < 0 ||
@@ -71,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0 || size > INPUT_MAX)
 		return 0;
+	opt.sparse = true;
 	opt.max_size = INPUT_MAX * 4;
 	copy = xmemdup(data, size);
 	if (!(data[0] & 1))
@@ -85,6 +86,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	ix = index_of_sink(sink);
 	assert(index_len(ix) >= 1);
-	check_rewrite(fd);
+	check_rewrite(fd, &opt);
 	return 0;
 }

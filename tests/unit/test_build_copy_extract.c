@@ -127,6 +127,60 @@ static void unpacks_archives(void **state)
 	assert_non_null(strstr(f->text.buf, "f t.tar.gz 777 0:0 "));
 }
 
+/* A PAX 1.0 member called name: 512 times 'a' lies at 5000, "de" at 3000000, the file ends after 4000000 bytes. */
+static void sparse_member(struct strbuf *sb, const char *name)
+{
+	auto_strbuf records = STRBUF_INIT, body = STRBUF_INIT;
+	static const char map[] = "3\n5000\n512\n3000000\n2\n4000000\n0\n";
+
+	raw_record(&records, "GNU.sparse.major", "1");
+	raw_record(&records, "GNU.sparse.minor", "0");
+	raw_record(&records, "GNU.sparse.name", name);
+	raw_record(&records, "GNU.sparse.realsize", "4000000");
+	raw_pax(sb, 'x', records.buf, records.len);
+	raw_body(&body, map, strlen(map));
+	for (int i = 0; i < 512; i++)
+		strbuf_putc(&body, 'a');
+	strbuf_puts(&body, "de");
+	raw_add(sb, (struct raw){ .name = "GNUSparseFile.0/x", .size = body.len, .mode = 0640 });
+	raw_body(sb, body.buf, body.len);
+}
+
+static void unpacks_sparse_members(void **state)
+{
+	static const struct { off_t at; char c; } bytes[] = { { 0, 0 }, { 4999, 0 }, { 5000, 'a' }, { 5511, 'a' },
+		{ 5512, 0 }, { 2999999, 0 }, { 3000000, 'd' }, { 3000001, 'e' }, { 3000002, 0 }, { 3999999, 0 } };
+	struct fixture *f = *state;
+	auto_strbuf tar = STRBUF_INIT;
+	auto_fd int fd = -1;
+	struct stat st;
+
+	member(&tar, "before", '0', NULL, "data");
+	sparse_member(&tar, "s");
+	member(&tar, "h", '1', "s", NULL);
+	member(&tar, "z", '0', NULL, "more");
+	raw_end(&tar);
+	write_archive(f, "t.tar", &tar, COMPRESSION_GZIP);
+	assert_copied(f, "t.tar", "/",
+		"f before 640 3:4 4\nf h 640 0:0 4000000\nh s 640 0:0 -> h\nf z 640 3:4 4\n");
+	assert_int_equal(f->result.bytes, 4000008);
+	fd = open("out.fs/s", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 4000000);
+	assert_true(st.st_blocks * 512 < 200000);
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		char c = 1;
+
+		assert_int_equal(pread(fd, &c, 1, bytes[i].at), 1);
+		assert_int_equal(c, bytes[i].c);
+	}
+	strbuf_reset(&tar);
+	sparse_member(&tar, "../s");
+	raw_end(&tar);
+	write_archive(f, "t.tar", &tar, COMPRESSION_NONE);
+	assert_copy_fails(f, "t.tar", "/", ERR_INPUT, "archive 't.tar': tar member '../s'");
+}
+
 static void leaves_other_files_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -219,6 +273,7 @@ int main(void)
 		TEST(keeps_the_path_behind_the_pivot),
 		TEST(parents_need_literal_sources),
 		TEST(unpacks_archives),
+		TEST(unpacks_sparse_members),
 		TEST(leaves_other_files_alone),
 		TEST(resolves_links_inside_the_destination),
 		TEST(replaces_what_is_in_the_way),

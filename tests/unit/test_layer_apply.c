@@ -465,6 +465,60 @@ static void settling_takes_metadata_from_below(void **state)
 	box_close(&b);
 }
 
+/* Give the sink a file called name of n parts: so many bytes of 'x', or when negative of zeros. */
+static void give_parts(struct tree_sink *sink, const char *name, const int *parts, size_t n)
+{
+	struct tree_entry e = {.path = name, .type = ENTRY_FILE, .mode = 0644};
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < n; i++)
+		e.size += (uint64_t)abs(parts[i]);
+	assert_ok(sink->entry(sink, &e, &err));
+	for (size_t i = 0; i < n; i++) {
+		size_t len = (size_t)abs(parts[i]);
+		auto_free char *data = xcalloc(1, len);
+
+		if (parts[i] < 0) {
+			assert_ok(tree_give_zeros(sink, len, &err));
+			continue;
+		}
+		memset(data, 'x', len);
+		assert_ok(sink->data(sink, data, len, &err));
+	}
+}
+
+static void zeros_become_holes(void **state)
+{
+	static const int parts[][3] = {{-1000000, 10, -1000000}, {10, -2000000, 10}, {-1000000, -1, -1000000}};
+	static const char *const names[] = {"middle", "ends", "all"};
+	struct err err = ERR_INIT;
+	struct box b;
+
+	(void)state;
+	box_open(&b);
+	{
+		AUTO(folder_writer_free) struct folder_writer *w = folder_writer_new(b.fd, NULL, &err);
+
+		for (size_t i = 0; i < 3; i++)
+			give_parts(folder_writer_sink(w), names[i], parts[i], 3);
+	}
+	for (size_t i = 0; i < 3; i++) {
+		auto_fd int fd = openat(b.fd, names[i], O_RDONLY | O_CLOEXEC);
+		struct stat st = stat_of(b.fd, names[i]);
+		auto_strbuf sb = STRBUF_INIT;
+		size_t at = 0;
+
+		assert_true(st.st_blocks * 512 < 200000);
+		assert_int_equal(read_all(fd, &sb, 1 << 22), 0);
+		assert_int_equal(sb.len, st.st_size);
+		for (size_t k = 0; k < 3; k++)
+			for (int left = abs(parts[i][k]); left > 0; left--)
+				assert_int_equal(sb.buf[at++], parts[i][k] < 0 ? 0 : 'x');
+		assert_int_equal(at, sb.len);
+	}
+	box_close(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,6 +535,7 @@ int main(void)
 		cmocka_unit_test(impossible_layers_are_refused),
 		cmocka_unit_test(broken_layers_are_never_finished),
 		cmocka_unit_test(settling_takes_metadata_from_below),
+		cmocka_unit_test(zeros_become_holes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ static void sample(struct strbuf *tar)
 /* The members that come when the archive arrives in pieces of step bytes, with their offsets. */
 static void members(const struct strbuf *tar, size_t step, struct strbuf *out)
 {
-	AUTO(tar_check_free) struct tar_check *c = tar_check_new();
+	AUTO(tar_check_free) struct tar_check *c = tar_check_new(0);
 	struct tree_entry e;
 	struct err err = ERR_INIT;
 
@@ -53,7 +53,7 @@ static void pieces_make_no_difference(void **state)
 
 static void ustar_prefix_is_a_part_of_the_name(void **state)
 {
-	AUTO(tar_check_free) struct tar_check *c = tar_check_new();
+	AUTO(tar_check_free) struct tar_check *c = tar_check_new(0);
 	unsigned char h[512];
 	struct tree_entry e;
 	struct err err = ERR_INIT;
@@ -82,7 +82,7 @@ static void ustar_prefix_is_a_part_of_the_name(void **state)
 
 static void checksums_may_be_of_signed_bytes(void **state)
 {
-	AUTO(tar_check_free) struct tar_check *c = tar_check_new();
+	AUTO(tar_check_free) struct tar_check *c = tar_check_new(0);
 	unsigned char h[512];
 	struct err err = ERR_INIT;
 	int sum = 0;
@@ -100,7 +100,7 @@ static void checksums_may_be_of_signed_bytes(void **state)
 
 static void names_in_messages_cannot_drive_a_terminal(void **state)
 {
-	AUTO(tar_check_free) struct tar_check *c = tar_check_new();
+	AUTO(tar_check_free) struct tar_check *c = tar_check_new(0);
 	unsigned char h[512];
 	struct err err;
 
@@ -112,7 +112,7 @@ static void names_in_messages_cannot_drive_a_terminal(void **state)
 
 static void data_after_a_hard_link_is_hinted_at(void **state)
 {
-	AUTO(tar_check_free) struct tar_check *c = tar_check_new();
+	AUTO(tar_check_free) struct tar_check *c = tar_check_new(0);
 	auto_strbuf bytes = STRBUF_INIT;
 	struct strbuf *tar = &bytes;
 	struct err err;

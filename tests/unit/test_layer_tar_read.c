@@ -207,7 +207,7 @@ static void headers_must_be_whole(void **state)
 		assert_bad(&tar, ERR_INPUT, "type");
 	}
 	R(.name = "a", .type = 'S');
-	assert_bad(&tar, ERR_UNSUPPORTED, "sparse");
+	assert_bad(&tar, ERR_UNSUPPORTED, "'a': sparse");
 	R(.name = "label", .type = 'V');
 	R(.name = "a");
 	assert_reads(&tar, "f a 0 0:0 0\n");
@@ -331,7 +331,7 @@ static void malformed_pax_is_refused(void **state)
 	assert_bad(&tar, ERR_INPUT, "NUL");
 	raw_pax1(&tar, "GNU.sparse.major", "1");
 	R(.name = "a");
-	assert_bad(&tar, ERR_UNSUPPORTED, "sparse");
+	assert_bad(&tar, ERR_UNSUPPORTED, "'a': sparse");
 }
 
 static void contradictions_are_refused(void **state)
