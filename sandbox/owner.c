@@ -35,6 +35,7 @@
 
 #define THREAD_STACK (256u << 10) /* an answer needs a few paths */
 #define QUESTION_MAX 512          /* struct seccomp_notif and what later kernels append */
+#define ALONE_MAX 32              /* questions that the supervisor answers before it starts threads */
 #define USER_CREDS 1              /* number of the credentials of the step's user; 0 is root */
 
 /* ---- before the step ---- */
@@ -301,10 +302,6 @@ int owner_fd(const struct owner *o)
 	return o->nthreads ? -1 : o->listener;
 }
 
-void owner_answer_one(struct owner *o)
-{
-	answer_next(o);
-}
 
 static void wake(int sig)
 {
@@ -326,6 +323,14 @@ static void start_threads(struct owner *o)
 	/* None, as under a filter that answers clone3 with EPERM: the supervisor itself answers, one after the other. */
 }
 
+/* Two threads cost as much as a short step asks for. */
+void owner_answer_one(struct owner *o)
+{
+	answer_next(o);
+	if (o->filter->level == OWNER_FULL && ++o->alone == ALONE_MAX)
+		start_threads(o);
+}
+
 int owner_start(struct owner *o, int procfd, struct err *err)
 {
 	struct sigaction sa = { .sa_handler = wake };
@@ -342,7 +347,6 @@ int owner_start(struct owner *o, int procfd, struct err *err)
 	if (o->filter->level == OWNER_SPILL)
 		return 0;
 	sigaction(SIGUSR1, &sa, NULL); /* no SA_RESTART: owner_stop() interrupts a reader with it */
-	start_threads(o);
 	return 0;
 }
 

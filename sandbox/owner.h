@@ -70,14 +70,14 @@ int owner_install(const struct owner_filter *filter, uint32_t ids, int sock, con
 int owner_accept(struct owner *o, int sock, struct err *err);
 /*
  * Make ready for answers. procfd: the host's /proc, opened before the root was left; it becomes the working directory,
- * until owner_stop(). OWNER_FULL answers from threads where they can be had, else and at OWNER_SPILL the caller does:
- * owner_answer_one().
+ * until owner_stop(). The caller answers: owner_answer_one(). At OWNER_FULL threads take over when there are many
+ * questions.
  * Returns 0, or -1 and *err.
  */
 int owner_start(struct owner *o, int procfd, struct err *err);
-/* The descriptor to poll for questions, -1 when nobody asks or threads answer;. */
+/* The descriptor to poll for questions, -1 when nobody asks or threads answer. */
 int owner_fd(const struct owner *o);
-/* Answer one question; call it when owner_fd() is readable. */
+/* Answer one question; call it when owner_fd() is readable, and ask for that anew afterwards. */
 void owner_answer_one(struct owner *o);
 /* No more answers: every process of the step is dead. Harmless when never started. */
 void owner_stop(struct owner *o);

@@ -39,6 +39,7 @@ struct owner {
 
 	pthread_t threads[OWNER_THREADS_MAX];
 	int nthreads;
+	unsigned alone; /* questions that no thread answered */
 	_Atomic bool stop;
 	bool reader_wakes; /* the kernel wakes a waiting reader when the last process is gone (Linux 6.6) */
 	mode_t umask_before;

@@ -337,10 +337,12 @@ static int attend_owner(struct supervised *s, struct pollfd p[WATCH_COUNT], stru
 		p[WATCH_GREETING].fd = -1;
 		p[WATCH_QUESTIONS].fd = owner_fd(s->owner);
 	}
-	if (p[WATCH_QUESTIONS].revents & POLLIN)
+	if (p[WATCH_QUESTIONS].revents & POLLIN) {
 		owner_answer_one(s->owner);
-	else if (p[WATCH_QUESTIONS].revents)
+		p[WATCH_QUESTIONS].fd = owner_fd(s->owner);
+	} else if (p[WATCH_QUESTIONS].revents) {
 		p[WATCH_QUESTIONS].fd = -1; /* no process is left that could ask */
+	}
 	return 0;
 }
 
