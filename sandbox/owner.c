@@ -302,7 +302,6 @@ int owner_fd(const struct owner *o)
 	return o->nthreads ? -1 : o->listener;
 }
 
-
 static void wake(int sig)
 {
 	(void)sig;
