@@ -130,18 +130,21 @@ static int send_message(struct ready *r, const struct message *m, const int *fds
 	return 0;
 }
 
-pid_t ready_start(struct ready *r, const struct init_args *args, const void *spec, size_t n, int procfd)
+pid_t ready_start(struct ready *r, const struct init_args *args, int procfd)
 {
 	bool own_network = args->spec->network != STEP_NETWORK_HOST;
-	struct message m = { .args = *args, .user = *args->user, .spec_size = n };
+	auto_strbuf spec = STRBUF_INIT;
+	struct message m = { .args = *args, .user = *args->user };
 	auto_fd int mntns = openat(procfd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	auto_fd int netns = own_network ? openat(procfd, "self/ns/net", O_RDONLY | O_CLOEXEC) : -1;
 	const int fds[FDS_MAX] = { args->stdio[0], args->stdio[1], args->stdio[2], args->rootfd, args->report,
 		args->listener, mntns, netns };
 	pid_t init = r->init;
 
-	if (init < 0 || n > READY_SPEC_MAX || mntns < 0 || (own_network && netns < 0) ||
-		send_message(r, &m, fds, own_network ? FDS_MAX : FDS_MAX - 1, spec) < 0)
+	step_spec_put(args->spec, &spec);
+	m.spec_size = spec.len;
+	if (init < 0 || spec.len > READY_SPEC_MAX || mntns < 0 || (own_network && netns < 0) ||
+		send_message(r, &m, fds, own_network ? FDS_MAX : FDS_MAX - 1, spec.buf) < 0)
 		init = -1;
 	ready_drop(r);
 	return init;

@@ -10,7 +10,7 @@
 
 #include "sandbox/init.h"
 
-#define READY_SPEC_MAX (256u << 10) /* bytes of a step_spec that a waiting init takes */
+#define READY_SPEC_MAX (256u << 10) /* bytes of args->spec that a waiting init takes */
 
 struct ready {
 	pid_t init; /* a child of the worker, or -1 */
@@ -26,11 +26,11 @@ struct ready {
 void ready_make(struct ready *r);
 /*
  * Hand a step to the waiting init. Of args it takes the pointers of policy and filter, which must be older than it, and
- * not owner; its descriptors stay open here. spec: n bytes of step_spec_put(), to which args->spec belongs.
+ * not owner; its descriptors stay open here.
  * procfd: the host's /proc, to find the namespaces of the caller that init enters.
  * Returns its pid, as of init_clone(), or -1 when it cannot be used: then the caller makes one.
  */
-pid_t ready_start(struct ready *r, const struct init_args *args, const void *spec, size_t n, int procfd);
+pid_t ready_start(struct ready *r, const struct init_args *args, int procfd);
 /* Give up what was not used. */
 void ready_drop(struct ready *r);
 

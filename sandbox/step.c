@@ -165,7 +165,6 @@ struct supervised {
 	struct job *job;
 	const struct step_hooks *hooks;
 	struct step_spec spec;
-	size_t spec_size; /* at the front of the payload */
 	struct user user;
 	struct owner *owner;
 	struct step_mounting mounting;
@@ -431,7 +430,7 @@ static pid_t start_init(struct supervised *s, int alive)
 	pid_t pid = -1;
 
 	if (can_use_ready(s))
-		pid = ready_start(&ready, &s->args, job->payload, s->spec_size, s->procfd);
+		pid = ready_start(&ready, &s->args, s->procfd);
 	ready_drop(&ready);
 	if (pid < 0)
 		pid = init_clone(cgroup_fd(job, &s->spec));
@@ -496,7 +495,6 @@ static int set_up(struct supervised *s, struct wire *payload, int store, struct 
 
 	if (step_spec_get(payload, &s->spec, err) < 0)
 		return -1;
-	s->spec_size = s->job->len - (size_t)(payload->end - payload->p);
 	if (h->read && h->read(h->ctx, payload, err) < 0)
 		return -1;
 	s->mounting = (struct step_mounting)STEP_MOUNTING_INIT;

@@ -135,8 +135,13 @@ context long <<END
 FROM alpine:3.20
 RUN (setsid sleep $mark &); trap '' TERM HUP INT; sleep $mark
 END
-# a child of init, be it the program or what left its session
-youngest() { pgrep -n -f "^sleep $mark\$"; }
+# program: sets pid_of_program to a sleeper that is a child of init
+program() {
+	for pid_of_program in $(sleepers); do
+		whittles | grep -qx "$(above "$pid_of_program" 1)" && return
+	done
+	return 1
+}
 # above PID N: its N-th ancestor
 above() {
 	local pid=$1 n
@@ -146,12 +151,12 @@ above() {
 for victim in engine holder supervisor init; do
 	(exec_as "$U" "$WHITTLE" build --progress plain long >"$scratch/long.log" 2>&1) &
 	pid=$!
-	wait_for 20 sleepers || fail "the step starts" "$(cat "$scratch/long.log")"
+	wait_for 20 program || bail "the step starts" "$(cat "$scratch/long.log")"
 	case $victim in
 	engine) kill -KILL "$pid" ;;
-	holder) kill -KILL "$(above "$(youngest)" 3)" ;;
-	supervisor) kill -KILL "$(above "$(youngest)" 2)" ;;
-	init) kill -KILL "$(above "$(youngest)" 1)" ;;
+	holder) kill -KILL "$(above "$pid_of_program" 3)" ;;
+	supervisor) kill -KILL "$(above "$pid_of_program" 2)" ;;
+	init) kill -KILL "$(above "$pid_of_program" 1)" ;;
 	esac
 	wait "$pid" 2>/dev/null
 	ok "SIGKILL of the $victim: the step's processes die within two seconds" wait_for 2 no_sleepers
