@@ -162,6 +162,15 @@ for victim in engine holder supervisor init; do
 	ok "SIGKILL of the $victim: the step's processes die within two seconds" wait_for 2 no_sleepers
 	ok "and so does every process of whittle" wait_for 2 no_whittles
 done
+# more than READY_SPEC_MAX: such a step makes its init itself
+mkdir -p large
+{
+	echo FROM alpine:3.20
+	for name in A B C; do echo "ENV $name=$(head -c 100000 /dev/zero | tr '\0' "$name")"; done
+	echo 'RUN sleep 0.5'
+	echo 'RUN test "${#A} ${#B} ${#C}" = "100000 100000 100000"'
+} >large/Dockerfile
+runs "a large environment reaches the second step too" "$U" build -q --no-cache large
 is "$(mounts_below "$scratch")" "" "no mount is left on the host"
 
 # --- an image that lays traps -----------------------------------------------------------------------------------
